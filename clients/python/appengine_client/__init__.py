@@ -1,0 +1,68 @@
+"""Python client of App Engine, which runs containerised image-analysis tasks.
+
+    async with connect("engine.example.org:8080") as client:
+        run = await client.runs.create("com.example.nuclei:1.0.0", {"image": Path("a.png")},
+                                       start=True)
+        run = await client.runs.wait(run.id)
+        await client.runs.download_outputs(run.id, Path("results"))
+
+`appengine_client.sync` offers the same without `async`. Answers are the API's own messages; errors
+are those of `appengine_client.errors`. Names are loaded at their first use, so that importing this
+package costs nothing.
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from appengine_client._api.client import Client, connect
+    from appengine_client._api.values import (
+        InputPython,
+        LocalFile,
+        Reference,
+        ReferencePattern,
+        to_python,
+    )
+    from appengine_client.errors import AppEngineError, Problem
+    from appengine_client.transfer import Progress
+
+__all__ = [
+    "AppEngineError",
+    "Client",
+    "InputPython",
+    "LocalFile",
+    "Problem",
+    "Progress",
+    "Reference",
+    "ReferencePattern",
+    "connect",
+    "to_python",
+]
+
+_HOMES = {
+    "AppEngineError": "appengine_client.errors",
+    "Client": "appengine_client._api.client",
+    "InputPython": "appengine_client._api.values",
+    "LocalFile": "appengine_client._api.values",
+    "Problem": "appengine_client.errors",
+    "Progress": "appengine_client.transfer",
+    "Reference": "appengine_client._api.values",
+    "ReferencePattern": "appengine_client._api.values",
+    "connect": "appengine_client._api.client",
+    "to_python": "appengine_client._api.values",
+}
+
+
+def __getattr__(name: str) -> object:
+    """Load a public name at its first use."""
+    if name not in _HOMES:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    value: object = getattr(import_module(_HOMES[name]), name)
+    globals()[name] = value
+    return value
+
+
+def __dir__() -> list[str]:
+    return sorted(__all__)

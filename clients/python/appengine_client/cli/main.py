@@ -1,0 +1,28 @@
+"""The command `appengine`."""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Sequence
+
+from appengine_client.cli.errors import ExitCode, say
+
+_OPTIONAL = ("typer", "click", "rich", "appengine_contract")
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    """Do what the arguments say, and end the program with its exit code."""
+    # gRPC's core writes lines of its own to stderr when a connection is lost.
+    os.environ.setdefault("GRPC_VERBOSITY", "NONE")
+    try:
+        from appengine_client.cli.app import run_app
+
+        run_app(sys.argv[1:] if arguments is None else arguments)
+    except ModuleNotFoundError as error:
+        if error.name is None or error.name.partition(".")[0] not in _OPTIONAL:
+            raise
+        say("The command line is not installed: pip install 'appengine-client[cli]'")
+        sys.exit(ExitCode.USAGE)
+    except KeyboardInterrupt:
+        sys.exit(ExitCode.INTERRUPTED)

@@ -1,0 +1,263 @@
+"""`appengine task …`: packaged algorithms."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from appengine_client.cli.errors import ExitCode, say
+from appengine_client.cli.session import Options, Yes, confirm, execute, fail, options_of
+from appengine_client.errors import AppEngineError
+
+if TYPE_CHECKING:
+    from appengine.v1 import task_pb2
+
+    from appengine_client._api.client import Client
+    from appengine_client.cli.reporting import Reporter
+
+app = typer.Typer(help="Upload, find, delete and check tasks.", no_args_is_help=True)
+
+TaskArgument = Annotated[
+    str,
+    typer.Argument(
+        metavar="NAMESPACE:VERSION", help="The task, or its id; a version may be `latest`."
+    ),
+]
+
+
+@app.command()
+def upload(
+    context: typer.Context,
+    bundle: Annotated[Path, typer.Argument(metavar="BUNDLE.zip", help="Descriptor and image.")],
+) -> None:
+    """Upload a task, and wait until its image is published."""
+    options = options_of(context)
+
+    async def work(client: Client) -> ExitCode:
+        from appengine_client.cli.check import task_in
+
+        if (found := task_in(bundle)) is not None:
+            await _refuse_known(client, *found)
+        return _report_upload(await _upload(client, bundle), options)
+
+    execute(options, work)
+
+
+async def _refuse_known(client: Client, namespace: str, version: str) -> None:
+    """Ask for the name before the bytes are sent: a bundle may have many gigabytes."""
+    from appengine.v1.task_pb2 import TASK_STATE_FAILED
+
+    from appengine_client.errors import AlreadyExists, Details
+
+    async for task in client.tasks.list(namespace=namespace, include_shared=False):
+        if task.version == version and task.state != TASK_STATE_FAILED:
+            raise AlreadyExists(
+                f"The project has {namespace}:{version} already: give the task a new version, or "
+                f"delete the old one (appengine task delete {namespace}:{version}). "
+                "Nothing was sent.",
+                Details(status="ALREADY_EXISTS", reason="TASK_EXISTS"),
+            )
+
+
+async def _upload(client: Client, bundle: Path) -> task_pb2.Task:
+    """The task once it is published. Ctrl-C says what the server has of it."""
+    import asyncio
+    from functools import partial
+
+    from appengine_client.cli.reporting import reporter
+
+    made: list[task_pb2.Task] = []
+
+    def show(task: task_pb2.Task) -> None:
+        made.append(task)
+        _show_publishing(shown, task)
+
+    with reporter() as shown:
+        try:
+            return await client.tasks.upload(
+                bundle,
+                on_progress=partial(shown.transfer, f"sending {bundle.name}"),
+                on_change=show,
+            )
+        except asyncio.CancelledError:
+            if made:
+                name = f"{made[-1].namespace}:{made[-1].version}"
+                shown.line(
+                    f"The server has all of {name} and goes on publishing it. "
+                    f"See it with: appengine task show {name}"
+                )
+            else:
+                shown.line(f"What was sent of {bundle.name} is dropped: no task was made of it.")
+            raise
+
+
+def _show_publishing(shown: Reporter, task: task_pb2.Task) -> None:
+    from appengine.v1.task_pb2 import TASK_STATE_PUBLISHING
+
+    from appengine_client.transfer import Progress
+
+    if task.state == TASK_STATE_PUBLISHING:
+        published = task.publish_progress
+        shown.transfer(
+            "publishing the image",
+            Progress(
+                done_bytes=published.done_bytes,
+                total_bytes=published.total_bytes,
+                done_files=0,
+                total_files=1,
+            ),
+        )
+
+
+def _report_upload(task: task_pb2.Task, options: Options) -> ExitCode:
+    from appengine.v1.task_pb2 import TASK_STATE_READY
+
+    from appengine_client.cli.output import print_json
+
+    if options.json:
+        print_json(task)
+    for problem in task.warnings:
+        say(f"Warning: {problem.path}: {problem.message}")
+    name = f"{task.namespace}:{task.version}"
+    if task.state == TASK_STATE_READY:
+        say(f"The task {name} is ready.")
+        return ExitCode.SUCCESS
+    say(f"The task {name} could not be published: {task.failure.message}")
+    return ExitCode.FAILED
+
+
+@app.command("list")
+def list_tasks(
+    context: typer.Context,
+    namespace: Annotated[str, typer.Option(help="Only of this namespace.")] = "",
+) -> None:
+    """List the tasks of the project and the shared ones, newest first."""
+    options = options_of(context)
+
+    async def work(client: Client) -> None:
+        from appengine.v1.task_service_pb2 import ListTasksResponse
+
+        from appengine_client.cli.output import moment, print_json, print_table
+
+        tasks = [task async for task in client.tasks.list(namespace=namespace)]
+        if options.json:
+            print_json(ListTasksResponse(tasks=tasks))
+            return
+        rows = (
+            (
+                f"{task.namespace}:{task.version}",
+                task.name,
+                _state_word(task),
+                task.project,
+                moment(task.create_time),
+            )
+            for task in tasks
+        )
+        print_table(("TASK", "NAME", "STATE", "PROJECT", "CREATED"), rows)
+
+    execute(options, work)
+
+
+def _state_word(task: task_pb2.Task) -> str:
+    from appengine.v1.task_pb2 import TaskState
+
+    return TaskState.Name(task.state).removeprefix("TASK_STATE_")
+
+
+@app.command()
+def show(context: typer.Context, task: TaskArgument) -> None:
+    """Show a task with its inputs and outputs."""
+    options = options_of(context)
+
+    async def work(client: Client) -> None:
+        from appengine_client.cli.output import print_json
+
+        found = await client.tasks.get(task)
+        if options.json:
+            print_json(found)
+        else:
+            _print_task(found)
+
+    execute(options, work)
+
+
+def _print_task(task: task_pb2.Task) -> None:
+    from appengine_client.cli.output import counted, moment, print_fields, print_table, size
+
+    resources = task.resources
+    print_fields(
+        [
+            ("task", f"{task.namespace}:{task.version}"),
+            ("id", task.id),
+            ("name", task.name),
+            ("description", task.description),
+            ("project", task.project),
+            ("state", _state_word(task)),
+            ("failure", task.failure.message),
+            ("needs", f"{counted(resources.cpus, 'CPU')}, {size(resources.ram_bytes)}"),
+            ("GPUs", str(resources.gpus or "")),
+            ("image", task.image),
+            ("created", moment(task.create_time)),
+            *(("warning", f"{problem.path}: {problem.message}") for problem in task.warnings),
+        ]
+    )
+    for heading, parameters in (("INPUT", task.inputs), ("OUTPUT", task.outputs)):
+        print()
+        print_table((heading, "TYPE", "DESCRIPTION"), map(_parameter_row, parameters))
+
+
+def _parameter_row(parameter: task_pb2.Parameter) -> tuple[str, str, str]:
+    from appengine_client._api.values import describe, to_python
+
+    description = parameter.description or parameter.display_name
+    if parameter.HasField("default"):
+        description = f"{description} (default: {to_python(parameter.default)})"
+    elif parameter.optional:
+        description = f"{description} (optional)"
+    return parameter.name, describe(parameter.type), description
+
+
+@app.command()
+def delete(
+    context: typer.Context,
+    task: TaskArgument,
+    *,
+    force: Annotated[bool, typer.Option("--force", help="Cancel its runs first.")] = False,
+    yes: Yes = False,
+) -> None:
+    """Delete a task; its files go with its last run."""
+    confirm(f"Delete the task {task}?", unasked=yes)
+
+    async def work(client: Client) -> None:
+        await client.tasks.delete(task, force=force)
+        say(f"The task {task} is deleted.")
+
+    execute(options_of(context), work)
+
+
+@app.command()
+def check(
+    context: typer.Context,
+    path: Annotated[
+        Path,
+        typer.Argument(
+            metavar="DESCRIPTOR_OR_BUNDLE",
+            help="A descriptor.yml, the folder that holds it, or a zip.",
+        ),
+    ],
+) -> None:
+    """Check a descriptor or bundle as the server would, without a server.
+
+    The exit code is 0 without errors, 1 with errors, 2 when there is nothing to check.
+    """
+    from appengine_client.cli.check import check as check_offline
+    from appengine_client.cli.check import print_checked, print_checked_json
+
+    options = options_of(context)
+    try:
+        checked = check_offline(path)
+    except AppEngineError as error:
+        fail(options, error)
+    raise typer.Exit((print_checked_json if options.json else print_checked)(checked))

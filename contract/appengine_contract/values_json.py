@@ -1,0 +1,132 @@
+"""Values as JSON: one form that loses nothing, for databases, and one for people."""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from appengine_contract.values import (
+    ArrayValue,
+    BooleanValue,
+    DateTimeValue,
+    EnumerationValue,
+    FileValue,
+    GeometryValue,
+    IntegerValue,
+    NullValue,
+    NumberValue,
+    ReferencePattern,
+    ReferenceValue,
+    StringValue,
+    Value,
+)
+
+Json = None | bool | int | float | str | list["Json"] | dict[str, "Json"]
+
+
+def to_json(value: Value) -> dict[str, Json]:
+    """One object whose only key is the kind, as in `{"integer": 5}`.
+
+    It is strict JSON and survives PostgreSQL's jsonb. Numbers are texts: jsonb knows neither nan,
+    nor infinity, nor negative zero.
+    """
+    match value:
+        case BooleanValue():
+            return {"boolean": value.value}
+        case IntegerValue():
+            return {"integer": value.value}
+        case NumberValue():
+            return {"number": repr(float(value.value))}
+        case StringValue():
+            return {"string": value.text}
+        case EnumerationValue():
+            return {"enumeration": value.text}
+        case DateTimeValue():
+            return {"datetime": value.text}
+        case GeometryValue():
+            return {"geometry": value.text}
+        case FileValue():
+            return {"file": _file(value)}
+        case ReferenceValue():
+            return {"reference": _reference(value)}
+        case ReferencePattern():
+            return {"reference_pattern": value.pattern}
+        case ArrayValue():
+            return {"array": [to_json(item) for item in value.items]}
+        case NullValue():
+            return {"null": None}
+
+
+def _file(value: FileValue) -> dict[str, Json]:
+    return {
+        "path": value.path,
+        "size_bytes": value.size_bytes,
+        "file_count": value.file_count,
+        "format": value.format,
+    }
+
+
+def _reference(value: ReferenceValue) -> dict[str, Json]:
+    return {
+        "path": value.path,
+        "size_bytes": value.size_bytes,
+        "file_count": value.file_count,
+        "format": value.format,
+        "stamp": value.stamp,
+    }
+
+
+_READERS: dict[str, Callable[[Any], Value]] = {
+    "boolean": BooleanValue,
+    "integer": IntegerValue,
+    "number": lambda text: NumberValue(float(text)),
+    "string": StringValue,
+    "enumeration": EnumerationValue,
+    "datetime": DateTimeValue,
+    "geometry": GeometryValue,
+    "file": lambda members: FileValue(**members),
+    "reference": lambda members: ReferenceValue(**members),
+    "reference_pattern": ReferencePattern,
+    "array": lambda items: ArrayValue(tuple(map(from_json, items))),
+    "null": lambda _: NullValue(),
+}
+
+
+def from_json(document: Mapping[str, Any]) -> Value:
+    """The value that `to_json` wrote. Raises ValueError on anything else."""
+    if len(document) != 1:
+        raise ValueError(f"expected one key, the kind, found {len(document)}")
+    ((kind, content),) = document.items()
+    if kind not in _READERS:
+        raise ValueError(f"there is no kind of value {kind!r}")
+    try:
+        return _READERS[kind](content)
+    except TypeError as error:
+        raise ValueError(f"the content of {kind!r} is wrong: {error}") from error
+
+
+def to_plain(value: Value) -> Json:
+    """The value as people expect it in a JSON file.
+
+    Geometries are objects, files their path, and nan and infinity the texts `nan`, `inf`, `-inf`.
+    """
+    match value:
+        case BooleanValue() | IntegerValue():
+            return value.value
+        case NumberValue():
+            return value.value if math.isfinite(value.value) else repr(float(value.value))
+        case StringValue() | EnumerationValue() | DateTimeValue():
+            return value.text
+        case GeometryValue():
+            geometry: Json = json.loads(value.text)
+            return geometry
+        case FileValue() | ReferenceValue():
+            return value.path
+        case ReferencePattern():
+            return value.pattern
+        case ArrayValue():
+            return [to_plain(item) for item in value.items]
+        case NullValue():
+            return None

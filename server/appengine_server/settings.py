@@ -1,0 +1,493 @@
+"""Every setting: its variable, unit, default and reason. Nothing else reads the environment.
+
+One frozen class per concern; each room is handed only its part. The names of the Java engine's
+variables are kept where the meaning is the same.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+from datetime import timedelta
+from pathlib import Path
+from typing import Annotated, Any, Literal, TypeVar
+
+from pydantic import BaseModel, BeforeValidator, Field, ValidationError, field_validator
+from pydantic_settings import BaseSettings, SettingsConfigDict
+
+KIB = 1024
+MIB = 1024 * KIB
+GIB = 1024 * MIB
+
+_SIZE = re.compile(r"(?P<number>\d+(?:\.\d+)?)\s*(?P<unit>Ki|Mi|Gi|Ti|k|M|G|T)?", re.ASCII)
+_UNITS = {
+    None: 1, "Ki": KIB, "Mi": MIB, "Gi": GIB, "Ti": 1024 * GIB,
+    "k": 10**3, "M": 10**6, "G": 10**9, "T": 10**12,
+}  # fmt: skip
+
+
+def _parse_bytes(given: Any) -> Any:
+    if not isinstance(given, str):
+        return given
+    match = _SIZE.fullmatch(given.strip())
+    if match is None:
+        raise ValueError("must be a size such as 512Mi or 2G, or a number of bytes")
+    return int(float(match["number"]) * _UNITS[match["unit"]])
+
+
+def _parse_seconds(given: Any) -> Any:
+    if not isinstance(given, str):
+        return given
+    try:
+        seconds = timedelta(seconds=float(given))
+    except (ValueError, OverflowError):
+        raise ValueError("must be a number of seconds") from None
+    if seconds < timedelta(0):
+        raise ValueError("must not be negative")
+    return seconds
+
+
+Bytes = Annotated[int, BeforeValidator(_parse_bytes)]
+"""A size: `512Mi`, `2G`, or a plain number of bytes."""
+
+Seconds = Annotated[timedelta, BeforeValidator(_parse_seconds)]
+"""A duration, written as a number of seconds."""
+
+
+class SettingsRefused(Exception):
+    """The settings are wrong. The message names each with what mends it."""
+
+
+class Room(BaseSettings):
+    """Base of the groups of settings: read from the environment, then never changed."""
+
+    model_config = SettingsConfigDict(
+        frozen=True, use_attribute_docstrings=True, case_sensitive=True, populate_by_name=True
+    )
+
+
+class RpcSettings(Room):
+    """Where and how the server listens."""
+
+    bind_address: str = Field(default="127.0.0.1", alias="BIND_ADDRESS")
+    """Address to listen on. Any but loopback needs TLS and tokens, or ALLOW_INSECURE."""
+    port: int = Field(default=8080, ge=0, le=65535, alias="PORT")
+    """Port to listen on; 0 takes a free one."""
+    port_file: Path | None = Field(default=None, alias="PORT_FILE")
+    """File that holds the port once the server is serving; for scripts that let it choose."""
+    api_prefix: str = Field(default="/api/", alias="API_PREFIX")
+    """Prefix of HTTP paths. Nothing uses it yet: gRPC has no prefix."""
+    tls_certificate_file: Path | None = Field(default=None, alias="TLS_CERTIFICATE_FILE")
+    """Certificate chain, PEM. None serves without TLS."""
+    tls_key_file: Path | None = Field(default=None, alias="TLS_KEY_FILE")
+    """Private key of the certificate, PEM."""
+    tokens_file: Path | None = Field(default=None, alias="TOKENS_FILE")
+    """Who may call: a line `<token> <principal> <project>[,<project>…]` each. None: everybody."""
+    allow_insecure: bool = Field(default=False, alias="ALLOW_INSECURE")
+    """Listen beyond loopback without TLS or tokens: only behind a proxy that does both."""
+    shutdown_grace: Seconds = Field(default=timedelta(seconds=10), alias="SHUTDOWN_GRACE")
+    """How long calls may go on after a stop was asked for, in seconds."""
+    endpoint_removal_wait: Seconds = Field(default=timedelta(0), alias="ENDPOINT_REMOVAL_WAIT")
+    """Between NOT_SERVING and the stop, in seconds: how long a load balancer takes to notice."""
+
+
+class DatabaseSettings(Room):
+    """Where PostgreSQL is. Without a host an embedded one starts in the data folder."""
+
+    host: str | None = Field(default=None, alias="DB_HOST")
+    """Host name, address or socket folder. None starts the embedded PostgreSQL."""
+    port: int = Field(default=5432, ge=1, le=65535, alias="DB_PORT")
+    """Port of PostgreSQL; with a socket folder as host it is part of the socket's name."""
+    name: str = Field(default="appengine", alias="DB_NAME")
+    """Database. It must exist and belong to DB_USERNAME, who creates the tables."""
+    username: str = Field(default="appengine", alias="DB_USERNAME")
+    """Role to log in as."""
+    password: str | None = Field(default=None, alias="DB_PASSWORD", repr=False)
+    """Password of the role. None: PostgreSQL lets us in without one."""
+    pool_size: int = Field(default=10, ge=3, le=200, alias="DB_POOL_SIZE")
+    """Connections at most. Ten keep two cores busy; PostgreSQL's own limit is 100."""
+    command_timeout: Seconds = Field(default=timedelta(seconds=30), alias="DB_COMMAND_TIMEOUT")
+    """Longest statement, in seconds."""
+
+
+class StorageSettings(Room):
+    """Where the bytes are, and how many may come."""
+
+    base_path: Path = Field(default=Path("/data"), alias="STORAGE_BASE_PATH")
+    """Folder of everything that the engine keeps. With the embedded PostgreSQL the default is
+    `$XDG_DATA_HOME/appengine`, usually `~/.local/share/appengine`."""
+    implementation: Literal["filesystem"] = Field(default="filesystem", alias="STORAGE_IMPL")
+    """The only one there is."""
+    dataset_path: Path = Field(default=Path("/data/datasets"), alias="REF_STORAGE_BASE_PATH")
+    """Folder of the datasets that inputs may refer to. It is only read; it must not hold
+    STORAGE_BASE_PATH, and tasks see what they refer to at the same path."""
+    dataset_roots: str = Field(default="", alias="REF_STORAGE_PROJECT_ROOTS")
+    """Folders of REF_STORAGE_BASE_PATH that a project may use: `alpha=alpha,shared;beta=beta`. `*`
+    names all other projects; without it those may use everything."""
+    low_water_bytes: Bytes = Field(default=2 * GIB, ge=0, alias="STORAGE_LOW_WATER")
+    """Free disk below which uploads and starts are refused; what runs is left in peace."""
+    max_upload_bytes: Bytes = Field(default=50 * GIB, ge=1, alias="STORAGE_MAX_UPLOAD")
+    """Largest upload. Bundles reach 17 GB."""
+    max_upload_entries: int = Field(default=1_000_000, ge=1, alias="STORAGE_MAX_UPLOAD_ENTRIES")
+    """Most files, folders and links of one upload."""
+    upload_expiry: Seconds = Field(default=timedelta(days=1), alias="STORAGE_UPLOAD_EXPIRY")
+    """How long an idle upload is kept, in seconds."""
+
+    @field_validator("dataset_roots")
+    @classmethod
+    def _readable_roots(cls, given: str) -> str:
+        project_roots(given)
+        return given
+
+
+def project_roots(text: str) -> dict[str, tuple[str, ...]]:
+    """Project → folders, of REF_STORAGE_PROJECT_ROOTS. Raises ValueError."""
+    found: dict[str, tuple[str, ...]] = {}
+    for part in filter(None, map(str.strip, text.split(";"))):
+        project, equals, listed = part.partition("=")
+        folders = tuple(filter(None, map(str.strip, listed.split(","))))
+        name = project.strip()
+        if not equals or not name or name in found:
+            raise ValueError("must be `project=folder,folder;project=folder`, each project once")
+        if any(folder.startswith("/") or ".." in folder.split("/") for folder in folders):
+            raise ValueError("must name folders below REF_STORAGE_BASE_PATH, without `..`")
+        found[name] = folders
+    return found
+
+
+class TaskSettings(Room):
+    """What tasks get when their descriptor does not say, and how images are published."""
+
+    default_cpus: int = Field(default=1, ge=1, alias="TASK_DEFAULT_CPUS")
+    """CPUs of a task whose descriptor asks for none."""
+    default_ram: Bytes = Field(default=4 * GIB, ge=1, alias="TASK_DEFAULT_RAM")
+    """Memory of a task whose descriptor asks for none. Existing tasks are used to 4Gi."""
+    platforms: str = Field(default="linux/amd64", alias="TASK_PLATFORMS")
+    """Platforms that the scheduler can run, best first, divided by commas."""
+    registry_url: str | None = Field(default=None, alias="REGISTRY_URL")
+    """Registry to push images to, with scheme. None: straight into the container engine."""
+    registry_user: str = Field(default="", alias="REGISTRY_USER")
+    """Who pushes to the registry. Empty: nobody in particular."""
+    registry_password: str = Field(default="", alias="REGISTRY_PASSWORD", repr=False)
+    """Password of REGISTRY_USER."""
+    registry_advertised_url: str | None = Field(
+        default=None, alias="SCHEDULER_REGISTRY_ADVERTISED_URL"
+    )
+    """The registry as nodes reach it, `host:port`. None: as REGISTRY_URL."""
+    agent_image: str | None = Field(default=None, alias="TRANSFER_AGENT_IMAGE")
+    """Image of the transfer agent, as nodes pull it. None: the server brings its own to the
+    registry, where SCHEDULER_RUN_MODE is cluster."""
+    agent_archive: Path = Field(
+        default=Path("/opt/appengine/transfer-agent.tar"), alias="TRANSFER_AGENT_ARCHIVE"
+    )
+    """Archive of the agent's image, which the server's own image carries at the default place."""
+    publish_stall_limit: Seconds = Field(
+        default=timedelta(minutes=30), alias="TASK_PUBLISH_STALL_LIMIT"
+    )
+    """Publishing fails after so many seconds without progress."""
+
+    @field_validator("registry_url")
+    @classmethod
+    def _with_scheme(cls, given: str | None) -> str | None:
+        if given and not given.startswith(("http://", "https://")):
+            raise ValueError("must begin with http:// or https://")
+        return given or None
+
+
+class RunSettings(Room):
+    """How long runs may take, and how often they are tried."""
+
+    pending_limit: Seconds = Field(default=timedelta(hours=24), alias="RUN_PENDING_LIMIT")
+    """The scheduler must start the task within so many seconds."""
+    run_limit: Seconds = Field(default=timedelta(days=7), alias="RUN_TIME_LIMIT")
+    """The task must end within so many seconds."""
+    finalizing_limit: Seconds = Field(default=timedelta(hours=6), alias="RUN_FINALIZING_LIMIT")
+    """The outputs must be collected and checked within so many seconds."""
+    transfer_stall_limit: Seconds = Field(
+        default=timedelta(minutes=10), alias="RUN_TRANSFER_STALL_LIMIT"
+    )
+    """A transfer to or from a task's node fails after so many seconds without progress."""
+    cancel_grace: Seconds = Field(default=timedelta(seconds=30), alias="RUN_CANCEL_GRACE")
+    """Between SIGTERM and SIGKILL, in seconds."""
+    extra_attempts: int = Field(default=2, ge=0, le=20, alias="RUN_EXTRA_ATTEMPTS")
+    """New attempts after failures of the infrastructure; a task's own failure is never retried."""
+    retry_backoff: Seconds = Field(default=timedelta(seconds=5), alias="RUN_RETRY_BACKOFF")
+    """Before the first new attempt, in seconds; doubles each time."""
+    log_bytes: Bytes = Field(default=16 * MIB, ge=64 * KIB, alias="RUN_LOG_LIMIT")
+    """How much of a task's log is kept: its beginning, and its last 64 KiB."""
+    max_output_bytes: Bytes = Field(default=1024 * GIB, ge=1, alias="RUN_MAX_OUTPUT")
+    """Largest output folder."""
+    lease: Seconds = Field(default=timedelta(seconds=30), alias="RUN_LEASE")
+    """How long another server waits before it takes over the runs of one that fell silent."""
+    observe_interval: Seconds = Field(default=timedelta(seconds=15), alias="RUN_OBSERVE_INTERVAL")
+    """Every active run is looked at this often, even if no event arrives."""
+
+
+class SchedulingSettings(Room):
+    """What executes the tasks."""
+
+    scheduler: Literal["container", "kubernetes"] | None = Field(default=None, alias="SCHEDULER")
+    """None: kubernetes if SCHEDULER_TASKS_NAMESPACE is set, else container."""
+    tasks_namespace: str | None = Field(default=None, alias="SCHEDULER_TASKS_NAMESPACE")
+    """Namespace of the tasks on Kubernetes; it must exist."""
+    container_engine: str | None = Field(default=None, alias="DOCKER_HOST")
+    """Socket of a Docker-compatible engine, `unix:///…`. None: the usual places are tried."""
+    cpus: int | None = Field(default=None, ge=1, alias="SCHEDULER_CPUS")
+    """CPUs that running tasks may use together. None: all of the machine."""
+    ram: Annotated[int | None, BeforeValidator(_parse_bytes)] = Field(
+        default=None, ge=1, alias="SCHEDULER_RAM"
+    )
+    """Memory that running tasks may use together. None: all of the machine."""
+    gpu_devices: str = Field(default="", alias="SCHEDULER_GPU_DEVICES")
+    """GPUs that tasks may use, each by one task at a time, divided by commas: an index or UUID as
+    `nvidia-smi -L` shows it, or a CDI name such as `nvidia.com/gpu=0`."""
+    shm: Bytes = Field(default=GIB, ge=MIB, alias="SCHEDULER_SHM")
+    """Size of /dev/shm in a task. Parallel loaders need more than the usual 64 MiB."""
+    read_only_root: bool = Field(default=False, alias="SCHEDULER_READ_ONLY_ROOT")
+    """Make the root file system of tasks read-only. Many real images write outside /outputs."""
+    pids_limit: int = Field(default=4096, ge=16, alias="SCHEDULER_PIDS_LIMIT")
+    """Processes and threads of one task at most; on Kubernetes that is a setting of the nodes."""
+
+    @property
+    def kind(self) -> Literal["container", "kubernetes"]:
+        """What executes the tasks."""
+        return self.scheduler or ("kubernetes" if self.tasks_namespace else "container")
+
+
+def _lower(given: Any) -> Any:
+    return given.lower() if isinstance(given, str) else given
+
+
+class KubernetesSettings(Room):
+    """How tasks run on Kubernetes. Nothing here matters to the container engine."""
+
+    run_mode: Annotated[Literal["local", "cluster"], BeforeValidator(_lower)] = Field(
+        default="local", alias="SCHEDULER_RUN_MODE"
+    )
+    """`local`: nodes see the server's storage at the same path. `cluster`: files travel by the
+    transfer agent. In any letter case."""
+    advertised_url: str | None = Field(default=None, alias="SCHEDULER_ADVERTISED_URL")
+    """The server as pods reach it: `http://host:port`, or `https://` for TLS; a path is ignored.
+    Needed in cluster mode."""
+    use_host_network: bool = Field(default=False, alias="SCHEDULER_USE_HOST_NETWORK")
+    """Give pods the node's network, which no policy isolates. In local mode only tasks that ask for
+    a network get it."""
+    tasks_runner_image: str | None = Field(default=None, alias="SCHEDULER_TASKS_RUNNER_IMAGE")
+    """Of the Java engine. Ignored with a warning: see TRANSFER_AGENT_IMAGE."""
+    master_url: str | None = Field(default=None, alias="KUBERNETES_MASTER")
+    """URL of the Kubernetes API. None: as the kubeconfig says."""
+    kubeconfig: str | None = Field(default=None, alias="KUBECONFIG")
+    """Files with the cluster and our credentials, divided by colons. None: `~/.kube/config` where
+    there is one, else the service account of the server's own pod."""
+    verify_tls: bool = Field(default=True, alias="KUBERNETES_VERIFY_TLS")
+    """Check the certificate of the Kubernetes API."""
+    run_storage_path: Path | None = Field(default=None, alias="RUN_STORAGE_BASE_PATH")
+    """STORAGE_BASE_PATH as nodes see it, in local mode: it must be the same. None: it is."""
+    node_selector: str = Field(default="", alias="SCHEDULER_NODE_SELECTOR")
+    """Labels that a node must have: `name=value,name=value`."""
+    tolerations: str = Field(default="", alias="SCHEDULER_TOLERATIONS")
+    """Taints that pods tolerate, divided by commas: `key=value:Effect`, `key:Effect` or `key`."""
+    priority_class: str | None = Field(default=None, alias="SCHEDULER_PRIORITY_CLASS")
+    """Priority class of the pods. None: the cluster's default."""
+    queue_name: str | None = Field(default=None, alias="SCHEDULER_QUEUE_NAME")
+    """Kueue's local queue for the Jobs. None: no queue."""
+    image_pull_secrets: str = Field(default="", alias="SCHEDULER_IMAGE_PULL_SECRETS")
+    """Secrets of the namespace that let nodes pull images, divided by commas."""
+    pod_labels: str = Field(default="", alias="SCHEDULER_POD_LABELS")
+    """More labels of Jobs and pods: `name=value,name=value`."""
+    gpu_resource: str = Field(default="nvidia.com/gpu", alias="SCHEDULER_GPU_RESOURCE")
+    """Name of the resource that the cluster gives GPUs out by."""
+    lost_node_toleration: Seconds = Field(
+        default=timedelta(seconds=15), alias="SCHEDULER_LOST_NODE_TOLERATION"
+    )
+    """How long a node may be out of reach before its runs are given up, in seconds; Kubernetes
+    takes about 50 more to notice."""
+    helper_millicpus: int = Field(default=50, ge=1, alias="SCHEDULER_HELPER_MILLICPUS")
+    """What each transfer agent reserves, in thousandths of a CPU."""
+    helper_ram: Bytes = Field(default=64 * MIB, ge=16 * MIB, alias="SCHEDULER_HELPER_RAM")
+    """Memory that each transfer agent reserves."""
+    task_uid: int = Field(default=65532, ge=1, le=2**31 - 1, alias="SCHEDULER_TASK_UID")
+    """User of tasks in cluster mode whose image names none but root: pods are never root there."""
+    network_policy: bool = Field(default=True, alias="SCHEDULER_NETWORK_POLICY")
+    """Keep a NetworkPolicy that gives tasks no network but, in cluster mode, the server."""
+    network_isolated: bool = Field(default=False, alias="SCHEDULER_NETWORK_ISOLATED")
+    """The cluster enforces NetworkPolicies: only its administrator can know."""
+    dataset_claim: str | None = Field(default=None, alias="SCHEDULER_DATASET_CLAIM")
+    """PersistentVolumeClaim that holds REF_STORAGE_BASE_PATH, for cluster mode. None: see next."""
+    dataset_host_path: Path | None = Field(default=None, alias="SCHEDULER_DATASET_HOST_PATH")
+    """REF_STORAGE_BASE_PATH on the nodes, for cluster mode. None: agents fetch referenced files."""
+    ca_file: Path | None = Field(default=None, alias="SCHEDULER_CA_FILE")
+    """Certificates that transfer agents trust, PEM. None: the public ones."""
+    probe_image: str | None = Field(default=None, alias="SCHEDULER_PROBE_IMAGE")
+    """Image with `/bin/sh`, for the check of local mode at the start that nodes see the storage.
+    None: TRANSFER_AGENT_IMAGE; without either the check is left out, with a warning."""
+    autoscaled: bool = Field(default=False, alias="SCHEDULER_AUTOSCALED")
+    """Larger nodes may come: tasks that fit on none of today's wait instead of failing."""
+
+    @field_validator("advertised_url")
+    @classmethod
+    def _reachable(cls, given: str | None) -> str | None:
+        if given and not given.startswith(("http://", "https://")):
+            raise ValueError("must begin with http:// or https://")
+        return given or None
+
+    @field_validator("node_selector", "pod_labels")
+    @classmethod
+    def _pairs(cls, given: str) -> str:
+        pairs_of(given)
+        return given
+
+    @field_validator("tolerations")
+    @classmethod
+    def _taints(cls, given: str) -> str:
+        tolerations_of(given)
+        return given
+
+
+def pairs_of(text: str) -> dict[str, str]:
+    """Read `name=value,name=value`. Raises ValueError."""
+    found: dict[str, str] = {}
+    for part in names_of(text):
+        name, equals, value = part.partition("=")
+        if not name or not equals:
+            raise ValueError("must be `name=value`, divided by commas")
+        found[name.strip()] = value.strip()
+    return found
+
+
+def tolerations_of(text: str) -> tuple[dict[str, str], ...]:
+    """Read taints as kubectl writes them, as a pod's tolerations. Raises ValueError."""
+    return tuple(map(_toleration, names_of(text)))
+
+
+def _toleration(text: str) -> dict[str, str]:
+    taint, colon, effect = text.partition(":")
+    key, equals, value = taint.partition("=")
+    if not key or (colon and effect not in {"NoSchedule", "PreferNoSchedule", "NoExecute"}):
+        raise ValueError("must be `key=value:Effect`, `key:Effect` or `key`, divided by commas")
+    found = {"key": key, "operator": "Equal" if equals else "Exists"}
+    found |= {"value": value} if equals else {}
+    return found | ({"effect": effect} if effect else {})
+
+
+def names_of(text: str) -> tuple[str, ...]:
+    """Read names that are divided by commas."""
+    return tuple(filter(None, map(str.strip, text.split(","))))
+
+
+class FaultSettings(Room):
+    """Where tests hold the server to kill something; nobody else needs this."""
+
+    folder: Path | None = Field(default=None, alias="APPENGINE_FAULT_FOLDER")
+    """Folder in which tests arm fault points. None: there are none."""
+
+
+class Settings(BaseModel, frozen=True):
+    """All settings of a server."""
+
+    rpc: RpcSettings
+    database: DatabaseSettings
+    storage: StorageSettings
+    tasks: TaskSettings
+    runs: RunSettings
+    scheduling: SchedulingSettings
+    kubernetes: KubernetesSettings
+    faults: FaultSettings
+    log_level: str = "info"
+
+
+class LoggingSettings(Room):
+    """What is logged."""
+
+    log_level: Literal["debug", "info", "warning", "error"] = Field(
+        default="info", alias="LOG_LEVEL"
+    )
+    """The least important log lines that are written."""
+
+
+def embedded_base_path() -> Path:
+    """Where an engine without an external database keeps everything."""
+    home = os.environ.get("XDG_DATA_HOME") or Path.home() / ".local" / "share"
+    return Path(home) / "appengine"
+
+
+def read_settings() -> Settings:
+    """Read and check every setting from the environment.
+
+    Raises SettingsRefused with one sentence per wrong setting.
+    """
+    problems: list[str] = []
+    rpc = _read(RpcSettings, problems)
+    database = _read(DatabaseSettings, problems)
+    storage = _read(StorageSettings, problems)
+    tasks = _read(TaskSettings, problems)
+    runs = _read(RunSettings, problems)
+    scheduling = _read(SchedulingSettings, problems)
+    kubernetes = _read(KubernetesSettings, problems)
+    logging = _read(LoggingSettings, problems)
+    faults = _read(FaultSettings, problems)
+    if rpc and (rpc.tls_certificate_file is None) != (rpc.tls_key_file is None):
+        problems.append("TLS_CERTIFICATE_FILE and TLS_KEY_FILE: give both or none.")
+    if database and storage and database.host is None and "STORAGE_BASE_PATH" not in os.environ:
+        storage = storage.model_copy(update={"base_path": embedded_base_path()})
+    if scheduling and kubernetes and storage and scheduling.kind == "kubernetes":
+        problems += _kubernetes_problems(scheduling, kubernetes, storage)
+    if problems:
+        raise SettingsRefused("\n".join(problems))
+    assert rpc and database and storage and tasks and runs  # noqa: PT018 - else there are problems
+    assert scheduling and kubernetes and logging and faults  # noqa: PT018
+    return Settings(
+        rpc=rpc,
+        database=database,
+        storage=storage,
+        tasks=tasks,
+        runs=runs,
+        scheduling=scheduling,
+        kubernetes=kubernetes,
+        faults=faults,
+        log_level=logging.log_level,
+    )
+
+
+def _kubernetes_problems(
+    scheduling: SchedulingSettings, kubernetes: KubernetesSettings, storage: StorageSettings
+) -> list[str]:
+    """What must fit together on Kubernetes, one sentence each."""
+    problems = []
+    if not scheduling.tasks_namespace:
+        problems.append("SCHEDULER_TASKS_NAMESPACE: name the namespace that tasks run in.")
+    node_path = kubernetes.run_storage_path
+    if kubernetes.run_mode == "local" and node_path not in {None, storage.base_path}:
+        problems.append(
+            f"RUN_STORAGE_BASE_PATH: {node_path} is not STORAGE_BASE_PATH ({storage.base_path}): "
+            "mount the storage at one path in the server and on every node, or use "
+            "SCHEDULER_RUN_MODE=cluster."
+        )
+    if kubernetes.run_mode == "cluster" and kubernetes.advertised_url is None:
+        problems.append(
+            "SCHEDULER_ADVERTISED_URL: say how pods reach this server, such as "
+            "http://appengine.example.org:8080: cluster mode needs it."
+        )
+    if kubernetes.dataset_claim and kubernetes.dataset_host_path:
+        problems.append(
+            "SCHEDULER_DATASET_CLAIM and SCHEDULER_DATASET_HOST_PATH: give one of them at most."
+        )
+    if kubernetes.ca_file is not None and not kubernetes.ca_file.is_file():
+        problems.append(f"SCHEDULER_CA_FILE: there is no file {kubernetes.ca_file}.")
+    return problems
+
+
+R = TypeVar("R", bound=Room)
+
+
+def _read(room: type[R], problems: list[str]) -> R | None:
+    try:
+        return room()
+    except ValidationError as error:
+        problems.extend(
+            f"{detail['loc'][0] if detail['loc'] else room.__name__}: "
+            + detail["msg"].removeprefix("Value error, ").replace("Input should", "should")
+            + ("" if "password" in str(detail["loc"]).lower() else f" (found {detail['input']!r}).")
+            for detail in error.errors()
+        )
+        return None

@@ -1,0 +1,104 @@
+"""crc32c, sha256 and blake3 over buffers and open files."""
+
+from __future__ import annotations
+
+import ctypes
+import hashlib
+import os
+from typing import Any, Protocol
+
+import blake3
+import google_crc32c
+
+from appengine_server.storage.tree import DigestAlgorithm
+
+READ_BYTES = 1 << 20
+"""How much of a file is read at once: larger is not faster, and costs memory per reader."""
+
+_COPY_BELOW_BYTES = 16 << 10  # copying so little is cheaper than asking for its address
+
+
+class _PyBuffer(ctypes.Structure):
+    """`Py_buffer` of CPython, whose layout is part of the stable ABI since 3.11."""
+
+    _fields_ = (
+        ("buf", ctypes.c_void_p),
+        ("obj", ctypes.py_object),
+        ("len", ctypes.c_ssize_t),
+        ("itemsize", ctypes.c_ssize_t),
+        ("readonly", ctypes.c_int),
+        ("ndim", ctypes.c_int),
+        ("format", ctypes.c_char_p),
+        ("shape", ctypes.c_void_p),
+        ("strides", ctypes.c_void_p),
+        ("suboffsets", ctypes.c_void_p),
+        ("internal", ctypes.c_void_p),
+    )
+
+
+_get_buffer = ctypes.pythonapi.PyObject_GetBuffer
+_get_buffer.argtypes = [ctypes.py_object, ctypes.POINTER(_PyBuffer), ctypes.c_int]
+_release_buffer = ctypes.pythonapi.PyBuffer_Release
+_release_buffer.argtypes = [ctypes.POINTER(_PyBuffer)]
+
+
+def extend_crc32c(crc32c: int, data: bytes | bytearray | memoryview) -> int:
+    """The crc32c of what had `crc32c`, followed by `data`. The GIL is free meanwhile.
+
+    google_crc32c takes `bytes` but no memoryview, so a large view is shown to it by address:
+    copying a payload only to check it costs 5 % of a transfer.
+    """
+    if isinstance(data, bytes):
+        return _extend(crc32c, data)
+    if len(data) < _COPY_BELOW_BYTES:
+        return _extend(crc32c, bytes(data))
+    buffer = _PyBuffer()
+    _get_buffer(data, ctypes.byref(buffer), 0)
+    try:
+        return _extend(crc32c, (ctypes.c_char * buffer.len).from_address(buffer.buf))
+    finally:
+        _release_buffer(ctypes.byref(buffer))
+
+
+def crc32c_of(data: bytes | bytearray | memoryview) -> int:
+    """The crc32c of `data`."""
+    return extend_crc32c(0, data)
+
+
+def crc32c_of_file(fd: int, length_bytes: int) -> int | None:
+    """The crc32c of the first `length_bytes` of an open file; None when it is shorter."""
+    crc32c = 0
+    done = 0
+    while done < length_bytes:
+        piece = os.pread(fd, min(READ_BYTES, length_bytes - done), done)
+        if not piece:
+            return None
+        crc32c = _extend(crc32c, piece)
+        done += len(piece)
+    return crc32c
+
+
+def digest_of_file(algorithm: DigestAlgorithm, fd: int) -> bytes:
+    """The strong checksum of an open file, read from its beginning."""
+    hasher = _hasher(algorithm)
+    done = 0
+    while piece := os.pread(fd, READ_BYTES, done):
+        hasher.update(piece)
+        done += len(piece)
+    return hasher.digest()
+
+
+class _Hasher(Protocol):
+    def update(self, data: bytes | memoryview, /) -> Any: ...
+    def digest(self) -> bytes: ...
+
+
+def _hasher(algorithm: DigestAlgorithm) -> _Hasher:
+    if algorithm is DigestAlgorithm.SHA256:
+        return hashlib.sha256()
+    hasher: _Hasher = blake3.blake3()
+    return hasher
+
+
+def _extend(crc32c: int, data: Any) -> int:
+    return int(google_crc32c.extend(crc32c, data))

@@ -1,0 +1,33 @@
+"""How large uploads may be, and how often their place is persisted."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from appengine_server.storage.sequence import SequenceLimits
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class UploadLimits:
+    """Limits of every upload."""
+
+    chunk_bytes: int = 2 << 20
+    """Largest payload of one chunk."""
+    total_bytes: int = 1 << 40
+    """Largest sum of the file sizes of an upload."""
+    entries: int = 1_000_000
+    """Most files, folders and links of an upload."""
+    persist_bytes: int = 32 << 20
+    """What was received is at most so far ahead of what is persisted."""
+    persist_seconds: float = 1.0
+    """Received bytes are persisted after about so long."""
+    takeover_seconds: float = 2.5
+    """How long a writer waits for one of another server to leave, before it copies a file that
+    the other one may still have open. Longer than `persist_seconds`, for that is when a living
+    writer notices."""
+
+    def sequence(self) -> SequenceLimits:
+        """The part that concerns what is sent."""
+        return SequenceLimits(
+            chunk_bytes=self.chunk_bytes, total_bytes=self.total_bytes, entries=self.entries
+        )
