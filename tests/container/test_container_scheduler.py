@@ -37,7 +37,7 @@ from appengine_server.scheduling.scheduler import (
     SubmissionRefused,
 )
 
-from tests.schedulers.bench import MIB, Bench, Images
+from tests.schedulers.bench import MIB, PATIENCE_SECONDS, Bench, Images
 
 pytestmark = pytest.mark.container
 
@@ -121,7 +121,7 @@ async def test_a_new_server_finds_what_the_old_one_left(
         log = asyncio.create_task(_whole_log(new, spec.ref))
         (spec.outputs_path / "go").touch()
         assert await log == b"first\nlast\n"
-        async with asyncio.timeout(15):
+        async with asyncio.timeout(PATIENCE_SECONDS):
             while (ended := await new.observe(spec.ref)).phase is not AttemptPhase.ENDED:
                 await asyncio.sleep(0.02)
         assert ended.failure is not None
@@ -237,7 +237,7 @@ async def test_a_noisy_task_does_not_fill_the_disk(
     async with open_container_scheduler(settings) as careful:
         spec = bench.spec("head -c 20000000 /dev/zero | tr '\\0' z | fold -w 99; sleep 20")
         await careful.submit(spec)
-        async with asyncio.timeout(15), aclosing(careful.logs(spec.ref)) as chunks:
+        async with asyncio.timeout(PATIENCE_SECONDS), aclosing(careful.logs(spec.ref)) as chunks:
             received = 0
             async for chunk in chunks:
                 received += len(chunk)

@@ -11,7 +11,7 @@ import pytest
 
 from tests.server_process import ServerProcess
 
-pytestmark = [pytest.mark.container, pytest.mark.timeout(60)]
+pytestmark = [pytest.mark.container, pytest.mark.timeout(180)]
 
 EXIT_REFUSED = 2
 SECONDS = 30

