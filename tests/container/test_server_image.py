@@ -140,7 +140,8 @@ async def exists(asking: Awaitable[object]) -> bool:
     try:
         await asking
     except aiodocker.DockerError as error:
-        if error.status != 404:
+        # podman answers 500 for an image that vanishes while it is looked at.
+        if error.status != 404 and "image not known" not in str(error):
             raise
         return False
     return True
