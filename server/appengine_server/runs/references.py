@@ -18,7 +18,7 @@ from typing import TypeVar
 
 from appengine_contract.descriptor import Descriptor
 from appengine_contract.parameters.array import ArrayType
-from appengine_contract.parameters.image import ImageType
+from appengine_contract.parameters.image import ZIP_SIGNATURE, ImageType
 from appengine_contract.parameters.type import ParameterType
 from appengine_contract.problems import Problem
 from appengine_contract.reading import Entry, Findings, Kind, ReadOptions
@@ -54,7 +54,6 @@ _AT_A_TIME = 256
 """References that one thread takes: more than one folder's descriptor is worth."""
 MAX_MOUNTS = 32
 """Folders that are mounted into one task: each costs the scheduler time."""
-_ZIP = b"PK\x03\x04"
 
 A = TypeVar("A")
 B = TypeVar("B")
@@ -356,7 +355,7 @@ def _is_zip(type_: ImageType, entry: Entry) -> bool:
         return False
     descriptor = entry.open_file()
     try:
-        return os.read(descriptor, len(_ZIP)) == _ZIP
+        return os.read(descriptor, len(ZIP_SIGNATURE)) == ZIP_SIGNATURE
     finally:
         os.close(descriptor)
 

@@ -43,7 +43,7 @@ from appengine_server.runs.agents import Agents
 from appengine_server.runs.arrivals import Arrivals
 from appengine_server.runs.effects import REMOVE_PROVISIONED
 from appengine_server.runs.layout import is_laid_out, lay_out_preview
-from appengine_server.runs.received import Received, check_received
+from appengine_server.runs.received import Received, ReceivingLimits, check_received
 from appengine_server.runs.references import References
 from appengine_server.runs.runs import Runs, no_outputs
 from appengine_server.runs.state import UNSTARTED
@@ -109,6 +109,7 @@ class Transfers:
         references: References,
         agents: Agents,
         arrivals: Arrivals,
+        receiving: ReceivingLimits,
     ) -> None:
         self._database = database
         self._layout = layout
@@ -119,6 +120,7 @@ class Transfers:
         self._references = references
         self._agents = agents
         self._arrivals = arrivals
+        self._receiving = receiving
 
     async def start(self, caller: Caller, order: UploadOrder) -> UploadRecord:
         """Open an upload."""
@@ -371,8 +373,9 @@ class Transfers:
         place = self._layout.uploaded(run.id, record.id)
         moved = await asyncio.to_thread(place.exists)
         received = await asyncio.to_thread(
-            check_received, parameter, record.part, place if moved else tree, record.id
-        )
+            check_received, parameter, record.part, place if moved else tree, record.id,
+            self._receiving,
+        )  # fmt: skip
         if not moved:
             await asyncio.to_thread(self._move, run.id, tree, place)
         await self._faults.reach("upload.moved")
