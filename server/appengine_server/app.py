@@ -58,7 +58,7 @@ from appengine_server.runs.agents import Agents
 from appengine_server.runs.arrivals import Arrivals
 from appengine_server.runs.effects import Effects
 from appengine_server.runs.logs import Logs
-from appengine_server.runs.outputs import Outputs
+from appengine_server.runs.outputs import OutputLimits, Outputs
 from appengine_server.runs.received import ReceivingLimits
 from appengine_server.runs.reconcile import Reconciler
 from appengine_server.runs.references import References
@@ -193,7 +193,13 @@ class Engine:
             layout=layout, scheduler=scheduler, bells=self._bells,
             limit_bytes=settings.runs.log_bytes,
         )  # fmt: skip
-        outputs = Outputs(layout, settings.runs.max_output_bytes)
+        outputs = Outputs(
+            layout=layout, references=references,
+            limits=OutputLimits(
+                total_bytes=settings.runs.max_output_bytes, entries=self._uploads.limits.entries,
+                unpacked_bytes=settings.runs.max_unpacked_bytes,
+            ),
+        )  # fmt: skip
         arrivals = Arrivals(
             database=database, layout=layout, upload_bytes=self._uploads, faults=faults,
             expiry=settings.storage.upload_expiry, stall_limit=settings.runs.transfer_stall_limit,

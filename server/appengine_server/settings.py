@@ -218,7 +218,7 @@ class RunSettings(Room):
     max_output_bytes: Bytes = Field(default=1024 * GIB, ge=1, alias="RUN_MAX_OUTPUT")
     """Largest output folder."""
     max_unpacked_bytes: Bytes = Field(default=64 * GIB, ge=1, alias="RUN_MAX_UNPACKED")
-    """Largest content of a zipped WSI-DICOM, which is unpacked for or from a task."""
+    """Largest content of the zipped WSI-DICOM in one upload or in the outputs of one attempt."""
     max_array_items: int = Field(default=1_000_000, ge=1, alias="RUN_MAX_ARRAY_ITEMS")
     """Items that an input can be given one by one where its type has no `max_size`: a larger index
     is more likely a mistake."""

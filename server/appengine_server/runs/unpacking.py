@@ -44,9 +44,11 @@ class Unpacker:
     """Unpacks what is read: see `ReadOptions.unpack`."""
 
     def __init__(self, scratch: Path, *, limit_bytes: int) -> None:
-        """`scratch` is a folder on the file system of what is read; others remove it."""
+        """`scratch` is a folder on the file system of what is read; others remove it. The limit is
+        for the content of all zips together.
+        """
         self._scratch = scratch
-        self._limit_bytes = limit_bytes
+        self._left_bytes = limit_bytes
         self._folders: dict[str, Path] = {}
 
     def __call__(self, file: BinaryIO, path: str, at: str) -> Path:
@@ -55,7 +57,7 @@ class Unpacker:
         with _own_disk():
             folder.mkdir()
             folder.chmod(_FOLDER_MODE)
-        _unpack(file, folder, at, self._limit_bytes)
+        self._left_bytes = _unpack(file, folder, at, self._left_bytes)
         self._folders[path] = folder
         return folder
 
@@ -82,16 +84,16 @@ def _own_disk() -> Iterator[None]:
         raise _OwnDiskFailed(error) from error
 
 
-def _unpack(file: BinaryIO, folder: Path, at: str, limit_bytes: int) -> None:
+def _unpack(file: BinaryIO, folder: Path, at: str, left_bytes: int) -> int:
     # A descriptor of its own: the path may have become something else since it was opened.
     again = Path(f"/proc/self/fd/{file.fileno()}")
     try:
         with open_zip(again) as archive:
-            left = limit_bytes
             for name, entry in _files(archive, at).items():
-                left = _write(archive, entry, folder / name, at, left)
+                left_bytes = _write(archive, entry, folder / name, at, left_bytes)
     except ContractError as error:
         raise _in_our_words(error, at) from error
+    return left_bytes
 
 
 def _in_our_words(error: ContractError, at: str) -> ContractError:
