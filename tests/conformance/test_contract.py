@@ -145,6 +145,44 @@ def write_zip(path: Path, files: Mapping[str, bytes]) -> Path:
     return path
 
 
+@pytest.mark.rule("value.replaced", "image-type.companion", "run.closed-after-start")
+def test_only_the_last_values_reach_the_task(place: Place, tmp_path: Path) -> None:
+    engine = place.engine
+    for name in ("a.png", "b.png"):
+        (tmp_path / name).write_bytes(name.encode())
+    (tmp_path / "crop.geojson").write_text('{"type": "Point", "coordinates": [1, 2]}')
+    first = LocalFile(path=tmp_path / "a.png", companion=tmp_path / "crop.geojson")
+    integers = {"type": {"id": "array", "subtype": "integer"}}
+    task = engine.task(
+        SHOW,
+        inputs={"slide": "image", "slides": {"type": {"id": "array", "subtype": "image"}},
+                "counts": integers, "label": "string"},
+        outputs={"seen": "string"},
+    )  # fmt: skip
+    run = engine.client.runs.create(
+        task.id, {"slide": first, "slides": [first] * 3, "counts": [1, 2, 3], "label": "first"}
+    )
+    second = LocalFile(path=tmp_path / "b.png")
+    engine.client.runs.provision(
+        run.id, {"slide": second, "slides": [second], "counts": [4], "label": ""}
+    )
+    upload(engine, run, "slides", {"slides/1": b"item"}, items=True)
+    run = ended(engine, run)
+    assert run.state == SUCCEEDED, run.failure
+    assert seen(engine, run) == {
+        "slide": b"b.png",
+        "slides/array.yml": b"size: 2\n",
+        "slides/0": b"b.png",
+        "slides/1": b"item",
+        "counts/array.yml": b"size: 1\n",
+        "counts/0": b"4",
+        "label": b"",
+    }
+    with pytest.raises(FailedPrecondition) as refused:
+        engine.client.runs.provision(run.id, {"label": "too late"})
+    assert refused.value.reason == "RUN_STATE"
+
+
 @pytest.mark.rule("image-type.zip", "output.same-in-every-mode")
 def test_a_zipped_wsi_dicom_is_its_folder_as_input_and_as_output(
     place: Place, tmp_path: Path
