@@ -96,6 +96,16 @@ def test_a_value_takes_the_place_of_all_items(task: Descriptor) -> None:
     assert inputs.by_name["sizes"].items is None
 
 
+@pytest.mark.rule("value.replaced", "array.item-order")
+def test_items_replace_all_others_beside_an_empty_array(task: Descriptor) -> None:
+    inputs, _ = given(task, StoredInputs(), *(item(index, index) for index in range(4)))
+    inputs, problems = given(task, inputs, item(0, 7), whole("sizes", ArrayValue(())), item(1, 8))
+    assert problems == set()
+    assert items_of(inputs) == {0: IntegerValue(7), 1: IntegerValue(8)}
+    _, problems = given(task, inputs, whole("sizes", ArrayValue(())))
+    assert problems == {("sizes", "ARRAY_TOO_SMALL")}
+
+
 @pytest.mark.rule("value.replaced")
 def test_a_companion_goes_with_its_image(task: Descriptor) -> None:
     inputs = StoredInputs().with_companion("picture", uuid4())

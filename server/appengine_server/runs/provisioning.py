@@ -59,14 +59,18 @@ def provision(
     """The inputs with these values, and every problem; with a problem nothing is to be stored.
 
     References have been resolved before. `index_guard` bounds the indexes of items where an array
-    has no `max_size`.
+    has no `max_size`. An empty array beside items of the same one clears what was there before.
     """
     problems = list(given.problems)
+    in_parts = {one.parameter for one in given.values if one.index}
     items: defaultdict[str, dict[Index, StoredInput]] = defaultdict(dict)
     for one in given.values:
         parameter = descriptor.input(one.parameter)
         if parameter is None:
             problems.append(_unknown(descriptor, one.parameter))
+            continue
+        if one.parameter in in_parts and not one.index and one.value == ArrayValue(()):
+            inputs = inputs.without(one.parameter)
             continue
         found = check_given(parameter, one, index_guard=index_guard)
         problems += found

@@ -206,7 +206,8 @@ def test_references_and_files_may_be_mixed(tmp_path):
     (upload,) = plan.uploads
     assert upload.part == storage_service_pb2.INPUT_PART_ITEMS
     assert sent(upload.source) == {"slides/1": b"a"}
-    ((value,),) = plan.requests
+    ((cleared, value),) = plan.requests
+    assert cleared.value.WhichOneof("kind") == "array"
     assert list(value.index) == [0]
     assert value.value.dataset.path == "/d/x"
 
@@ -227,7 +228,7 @@ def test_only_inner_arrays_with_references_are_given_in_parts(tmp_path):
         "groups/1/0": b"a",
         "groups/2/array.yml": b"size: 0\n",
     }
-    assert [list(value.index) for value in plan.requests[0]] == [[0, 0], [3, 0]]
+    assert [list(value.index) for value in plan.requests[0]] == [[], [0, 0], [3, 0]]
 
 
 @pytest.mark.parametrize(

@@ -156,8 +156,15 @@ def _leaf(given: object, path: str) -> LocalFile | Reference:
 def _item_references(
     parameter: task_pb2.Parameter, given: object
 ) -> Iterator[run_service_pb2.InputValue]:
-    """The items of an array of files that are references; the others are uploaded."""
-    for path, leaf in _leaves(parameter.type, given, parameter.name):
+    """The items of an array of files that are references; the others are uploaded.
+
+    An empty array before them clears what the run may have had there.
+    """
+    leaves = list(_leaves(parameter.type, given, parameter.name))
+    if any(isinstance(leaf, Reference) for _, leaf in leaves):
+        empty = value_pb2.Value(array=value_pb2.ArrayValue())
+        yield run_service_pb2.InputValue(parameter=parameter.name, value=empty)
+    for path, leaf in leaves:
         if isinstance(leaf, Reference):
             reference = value_pb2.DatasetReference(path=leaf.path)
             yield run_service_pb2.InputValue(
