@@ -14,6 +14,7 @@ from appengine_contract.layout import ARRAY_METADATA, array_metadata, companion_
 from appengine_contract.parameters.array import ArrayType
 from appengine_contract.parameters.image import ImageType
 from appengine_contract.parameters.type import ParameterType, TextType, write_file
+from appengine_contract.reading import TooLarge, open_folder, read_bytes
 from appengine_contract.values import ArrayValue, Value
 
 from appengine_server.storage.beneath import remove_tree
@@ -36,14 +37,33 @@ def _array(type_: ArrayType, value: ArrayValue, path: Path, scratch: Path) -> No
     if not path.is_dir():
         _unfold(type_, value, path, scratch)
         return
-    for index, item in enumerate(value.items):
-        make_canonical(type_.subtype, item, path / item_name(index), scratch)
+    if isinstance(type_.subtype, TextType):
+        _texts(type_.subtype, value, path, scratch)
+    else:
+        for index, item in enumerate(value.items):
+            make_canonical(type_.subtype, item, path / item_name(index), scratch)
     _replace_content(path / ARRAY_METADATA, array_metadata(len(value.items)), scratch)
     kept = _names(type_, len(value.items))
     for name in os.listdir(path):
         if name not in kept:
             remove_tree(path / name)
     path.chmod(0o755)
+
+
+def _texts(subtype: TextType, value: ArrayValue, path: Path, scratch: Path) -> None:
+    # An array of 100,000 scalars is usual, and most of them are as they should be.
+    with open_folder(path) as folder:
+        for index, item in enumerate(value.items):
+            content, name = subtype.encode(item), item_name(index)
+            if not _is_content(folder, name, content):
+                _replace_content(path / name, content, scratch)
+
+
+def _is_content(folder: int, name: str, content: bytes) -> bool:
+    try:
+        return read_bytes(folder, name, limit=len(content)) == content
+    except TooLarge:
+        return False
 
 
 def _unfold(type_: ArrayType, value: ArrayValue, path: Path, scratch: Path) -> None:
@@ -62,8 +82,9 @@ def _names(type_: ArrayType, size: int) -> set[str]:
 
 
 def _replace_content(path: Path, content: bytes, scratch: Path) -> None:
-    if not path.is_symlink() and path.is_file() and path.read_bytes() == content:
-        return
+    with open_folder(path.parent) as folder:
+        if _is_content(folder, path.name, content):
+            return
     # Never in the file itself: another writer's folder may have a hard link to it.
     fresh = scratch / uuid4().hex
     write_file(os.fspath(fresh), content)
