@@ -9,7 +9,7 @@ from uuid import UUID, uuid4
 
 import pytest
 from appengine_contract.descriptor import Descriptor, Parameter, read_descriptor
-from appengine_contract.values import ArrayValue, IntegerValue, StringValue
+from appengine_contract.values import ArrayValue, IntegerValue, NullValue, StringValue
 from appengine_server.database.records import InputPart
 from appengine_server.errors import InvalidArgument
 from appengine_server.runs.layout import lay_out_once
@@ -249,6 +249,15 @@ def test_what_was_uploaded_is_read_back_also_in_part(
         "rows/1/array.yml": b"size: 1\n",
         "rows/1/0": b"3",
     }
+
+
+@pytest.mark.rule("array.item-order")
+def test_items_that_have_not_come_yet_are_null(layout: StorageLayout, task: Descriptor) -> None:
+    one = parameter(task, "rows")
+    inputs = received(layout, one, {"rows/1/2": b"5"}, part=InputPart.ITEMS)
+    row = ArrayValue((NullValue(), NullValue(), IntegerValue(5)))
+    value = read_back(layout, RUN, one, inputs.by_name["rows"])
+    assert value == ArrayValue((NullValue(), row))
 
 
 @pytest.mark.rule("array.item-path")

@@ -197,8 +197,8 @@ class Arrivals:
         problems: Sequence[Problem] = getattr(refusal, "problems", ())
         if isinstance(refusal, ResourceExhausted):
             message = (
-                f"the outputs are too large: {refusal.message}; {self._max_bytes} bytes are allowed"
-                " (RUN_MAX_OUTPUT)"
+                f"the outputs are too large: {refusal.message}"
+                " (RUN_MAX_OUTPUT, STORAGE_MAX_UPLOAD_ENTRIES)"
             )
             problems = (Problem(path="", reason="OUTPUT_TOO_LARGE", message=message),)
         async with self._database.transaction() as connection:

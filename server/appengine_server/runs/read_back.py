@@ -12,7 +12,7 @@ from appengine_contract.layout import item_name
 from appengine_contract.parameters.array import ArrayType
 from appengine_contract.parameters.type import ParameterType
 from appengine_contract.reading import ReadOptions
-from appengine_contract.values import ArrayValue, Value
+from appengine_contract.values import ArrayValue, NullValue, Value
 
 from appengine_server.runs.stored import StoredInput
 from appengine_server.storage.layout import StorageLayout
@@ -21,7 +21,7 @@ from appengine_server.storage.layout import StorageLayout
 def read_back(
     layout: StorageLayout, run_id: UUID, parameter: Parameter, given: StoredInput
 ) -> Value | None:
-    """The value of an input; None where there is none. Items that are missing are left out.
+    """The value of an input; None where there is none. Items that have not come yet are null.
 
     Blocks on the disk where something was uploaded.
     """
@@ -34,11 +34,11 @@ def _value(
     if given.value is not None:
         return given.value
     if given.items is not None and isinstance(type_, ArrayType):
-        items = [
-            _value(root_of, type_.subtype, item, f"{path}/{item_name(number)}")
-            for number, item in sorted(given.items.items())
-        ]
-        return ArrayValue(tuple(item for item in items if item is not None))
+        found: list[Value] = [NullValue()] * (max(given.items, default=-1) + 1)
+        for number, item in given.items.items():
+            value = _value(root_of, type_.subtype, item, f"{path}/{item_name(number)}")
+            found[number] = value or NullValue()
+        return ArrayValue(tuple(found))
     if given.upload is None:
         return None
     root = root_of(given.upload)
