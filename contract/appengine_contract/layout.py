@@ -18,6 +18,11 @@ def item_name(index: int) -> str:
     return str(index)
 
 
+def item_path(parameter: str, indexes: Sequence[int]) -> str:
+    """Where an item lies in the folder of inputs or outputs: `groups/0/2`."""
+    return "/".join((parameter, *map(item_name, indexes)))
+
+
 def item_label(parameter: str, indexes: Sequence[int]) -> str:
     """How problems name an item: `groups[0][2]`."""
     return parameter + "".join(f"[{index}]" for index in indexes)

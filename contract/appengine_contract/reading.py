@@ -13,7 +13,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from enum import Enum
 from pathlib import Path
-from typing import Literal
+from typing import BinaryIO, Literal
 
 from appengine_contract.problems import Problem
 from appengine_contract.values import Value
@@ -40,6 +40,9 @@ class ReadOptions:
     Without it every link is refused."""
     open_resolved: Callable[[Path], int] = lambda path: os.open(path, _FOLDER_FLAGS)
     """Opens the folder of what `resolve` answered; who reads closes it. May raise OSError."""
+    unpack: Callable[[BinaryIO, str, str], Path] | None = None
+    """Makes a folder of a zipped WSI-DICOM: of an open file, with its path below the root and its
+    name in problems. Raises ContractError. Without it a zip is a file like any other."""
     max_text_bytes: int = 256 << 20
     """Largest file that is read into memory: a scalar, or a collection of geometries."""
     max_entries: int = 2_000_000

@@ -58,7 +58,8 @@ from appengine_server.runs.agents import Agents
 from appengine_server.runs.arrivals import Arrivals
 from appengine_server.runs.effects import Effects
 from appengine_server.runs.logs import Logs
-from appengine_server.runs.outputs import Outputs
+from appengine_server.runs.outputs import OutputLimits, Outputs
+from appengine_server.runs.received import ReceivingLimits
 from appengine_server.runs.reconcile import Reconciler
 from appengine_server.runs.references import References
 from appengine_server.runs.retention import Retention
@@ -84,6 +85,7 @@ from appengine_server.settings import (
     DatabaseSettings,
     KubernetesSettings,
     RpcSettings,
+    RunSettings,
     SchedulingSettings,
     Settings,
     SettingsRefused,
@@ -185,12 +187,19 @@ class Engine:
         self._runs = Runs(
             database=database, layout=layout, tasks=self._tasks, driving=waking,
             free_space=free_space, references=references,
+            index_guard=settings.runs.max_array_items,
         )  # fmt: skip
         self._logs = Logs(
             layout=layout, scheduler=scheduler, bells=self._bells,
             limit_bytes=settings.runs.log_bytes,
         )  # fmt: skip
-        outputs = Outputs(layout, settings.runs.max_output_bytes)
+        outputs = Outputs(
+            layout=layout, references=references,
+            limits=OutputLimits(
+                total_bytes=settings.runs.max_output_bytes, entries=self._uploads.limits.entries,
+                unpacked_bytes=settings.runs.max_unpacked_bytes,
+            ),
+        )  # fmt: skip
         arrivals = Arrivals(
             database=database, layout=layout, upload_bytes=self._uploads, faults=faults,
             expiry=settings.storage.upload_expiry, stall_limit=settings.runs.transfer_stall_limit,
@@ -231,7 +240,7 @@ class Engine:
         self._transfers = Transfers(
             database=database, layout=layout, upload_bytes=self._uploads, runs=self._runs,
             expiry=settings.storage.upload_expiry, faults=faults, references=references,
-            agents=self.agents, arrivals=arrivals,
+            agents=self.agents, arrivals=arrivals, receiving=_receiving_limits(settings.runs),
         )  # fmt: skip
         self._values = ParameterValues(runs=self._runs, outputs=outputs, layout=layout)
         waking.attach(
@@ -529,6 +538,12 @@ def _bundle_limits(settings: Settings) -> BundleLimits:
 
 def _resource_defaults(settings: TaskSettings) -> ResourceDefaults:
     return ResourceDefaults(cpus=settings.default_cpus, ram_bytes=settings.default_ram)
+
+
+def _receiving_limits(settings: RunSettings) -> ReceivingLimits:
+    return ReceivingLimits(
+        index_guard=settings.max_array_items, unpacked_bytes=settings.max_unpacked_bytes
+    )
 
 
 def _publish_settings(settings: Settings) -> PublishSettings:

@@ -217,6 +217,11 @@ class RunSettings(Room):
     """How much of a task's log is kept: its beginning, and its last 64 KiB."""
     max_output_bytes: Bytes = Field(default=1024 * GIB, ge=1, alias="RUN_MAX_OUTPUT")
     """Largest output folder."""
+    max_unpacked_bytes: Bytes = Field(default=64 * GIB, ge=1, alias="RUN_MAX_UNPACKED")
+    """Largest content of the zipped WSI-DICOM in one upload or in the outputs of one attempt."""
+    max_array_items: int = Field(default=1_000_000, ge=1, alias="RUN_MAX_ARRAY_ITEMS")
+    """Items that an input can be given one by one where its type has no `max_size`: a larger index
+    is more likely a mistake."""
     lease: Seconds = Field(default=timedelta(seconds=30), alias="RUN_LEASE")
     """How long another server waits before it takes over the runs of one that fell silent."""
     observe_interval: Seconds = Field(default=timedelta(seconds=15), alias="RUN_OBSERVE_INTERVAL")

@@ -8,6 +8,7 @@ import sys
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
+from uuid import uuid4
 
 import pytest
 
@@ -32,7 +33,8 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
 
 def _says_something(item: pytest.Item) -> bool:
     given = item.callspec.params if hasattr(item, "callspec") else {}
-    return given.get("bench") not in FOR_REFERENCES or given.get("name") in REFERENCING
+    refers = given.get("name") in REFERENCING or "datasets" in getattr(item, "fixturenames", ())
+    return refers or given.get("place") not in FOR_REFERENCES
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -131,20 +133,31 @@ def bundles(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
 
 
 @pytest.fixture(scope="session", params=list(WAYS))
+def place(
+    request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[Place]:
+    """A server for each way of running in turn."""
+    with WAYS[request.param](request, tmp_path_factory.mktemp(request.param)) as opened:
+        yield opened
+
+
+@pytest.fixture(scope="session")
 def bench(
-    request: pytest.FixtureRequest,
-    tmp_path_factory: pytest.TempPathFactory,
-    bundles: dict[str, Path],
-) -> Iterator[Bench]:
-    """A place that has the examples, for each way of running in turn."""
-    folder = tmp_path_factory.mktemp(request.param)
-    with WAYS[request.param](request, folder) as place:
-        for bundle in bundles.values():
-            uploaded = place.engine.cli("task", "upload", bundle, json=True)
-            assert uploaded.returncode == 0, uploaded.stderr
-        cases = folder / "cases"
-        cases.mkdir()
-        yield Bench(place=place, folder=cases)
+    place: Place, tmp_path_factory: pytest.TempPathFactory, bundles: dict[str, Path]
+) -> Bench:
+    """A place that has the examples."""
+    for bundle in bundles.values():
+        uploaded = place.engine.cli("task", "upload", bundle, json=True)
+        assert uploaded.returncode == 0, uploaded.stderr
+    return Bench(place=place, folder=tmp_path_factory.mktemp("cases"))
+
+
+@pytest.fixture
+def datasets(place: Place) -> Path:
+    """A folder of the test's own in the server's datasets."""
+    folder = place.datasets / uuid4().hex
+    folder.mkdir()
+    return folder
 
 
 def run_outside(case: Case, folder: Path) -> Tree:

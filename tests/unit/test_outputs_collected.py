@@ -4,17 +4,36 @@ from __future__ import annotations
 
 import os
 from pathlib import Path
-from uuid import uuid4
+from uuid import UUID, uuid4
 
 import pytest
 from appengine_contract.descriptor import Descriptor, read_descriptor
 from appengine_contract.values import StringValue
-from appengine_server.runs.outputs import Outputs
+from appengine_server.runs.outputs import CollectedOutputs, OutputLimits, Outputs
+from appengine_server.runs.references import References
 from appengine_server.runs.stored import StoredInputs
+from appengine_server.scheduling.scheduler import AttemptRef
 from appengine_server.storage.beneath import remove_tree
+from appengine_server.storage.datasets import Datasets
 from appengine_server.storage.layout import StorageLayout
 
 from tests.container.bundles import dump, make_descriptor
+
+
+def limits(*, total_bytes: int = 1 << 40, entries: int = 10_000) -> OutputLimits:
+    return OutputLimits(total_bytes=total_bytes, entries=entries, unpacked_bytes=1 << 30)
+
+
+def outputs_in(layout: StorageLayout, limit: OutputLimits) -> Outputs:
+    references = References(Datasets(base=layout.base / "datasets"))
+    return Outputs(layout=layout, references=references, limits=limit)
+
+
+async def collect(
+    layout: StorageLayout, run_id: UUID, task: Descriptor, limit: OutputLimits | None = None
+) -> CollectedOutputs:
+    outputs = outputs_in(layout, limit or limits())
+    return await outputs.collect(AttemptRef(run_id, 1), "p", task, StoredInputs())
 
 
 @pytest.mark.parametrize("name", ["d", "d" * 250])
@@ -23,10 +42,9 @@ async def test_folders_too_deep_to_open_refuse_the_outputs(tmp_path: Path, name:
     folder = layout.outputs(run_id, 1)
     folder.mkdir(parents=True)
     _nest(folder, name, total_bytes=5000)
-    outputs = Outputs(layout, 1 << 40)
     descriptor = read_descriptor(dump(make_descriptor())).descriptor
     assert descriptor is not None
-    collected = await outputs.collect(run_id, 1, descriptor, StoredInputs())
+    collected = await collect(layout, run_id, descriptor)
     [problem] = collected.problems
     assert problem.reason == "OUTPUT_UNREADABLE"
     assert "4095 bytes" in problem.message
@@ -41,15 +59,28 @@ def _described(**outputs: str) -> Descriptor:
 
 
 @pytest.mark.rule("output.limits")
-async def test_outputs_over_the_limit_are_refused_unread(tmp_path: Path) -> None:
+async def test_outputs_within_the_limits_are_taken(tmp_path: Path) -> None:
     layout, run_id = StorageLayout(tmp_path), uuid4()
     layout.prepare()
     folder = layout.make_attempt(run_id, 1)
     (folder / "table").write_bytes(b"abc")
     task = _described(table="file")
-    collected = await Outputs(layout, 3).collect(run_id, 1, task, StoredInputs())
+    collected = await collect(layout, run_id, task, limits(total_bytes=3))
     assert (collected.problems, collected.total_bytes) == ((), 3)
-    collected = await Outputs(layout, 2).collect(run_id, 1, task, StoredInputs())
+    collected = await collect(layout, run_id, task, limits(entries=1))
+    assert collected.problems == ()
+
+
+@pytest.mark.rule("output.limits")
+@pytest.mark.parametrize("limit", [{"total_bytes": 2}, {"entries": 0}])
+async def test_outputs_over_a_limit_are_refused_unread(
+    tmp_path: Path, limit: dict[str, int]
+) -> None:
+    layout, run_id = StorageLayout(tmp_path), uuid4()
+    layout.prepare()
+    folder = layout.make_attempt(run_id, 1)
+    (folder / "table").write_bytes(b"abc")
+    collected = await collect(layout, run_id, _described(table="file"), limits(**limit))
     assert [problem.reason for problem in collected.problems] == ["OUTPUT_TOO_LARGE"]
 
 
@@ -60,14 +91,15 @@ async def test_with_one_wrong_output_none_is_kept(tmp_path: Path) -> None:
     folder = layout.make_attempt(run_id, 1)
     (folder / "count").write_text("many")
     (folder / "label").write_text("right")
-    outputs, task = Outputs(layout, 1 << 40), _described(count="integer", label="string")
-    collected = await outputs.collect(run_id, 1, task, StoredInputs())
+    task = _described(count="integer", label="string")
+    collected = await collect(layout, run_id, task)
     assert [problem.path for problem in collected.problems] == ["count"]
     assert collected.index == {}
     assert not layout.manifest(run_id, 1).exists()
     (folder / "count").write_text("5")
-    collected = await outputs.collect(run_id, 1, task, StoredInputs())
+    collected = await collect(layout, run_id, task)
     assert list(collected.index) == ["count", "label"]
+    outputs = outputs_in(layout, limits())
     assert await outputs.value(run_id, 1, "label") == StringValue("right")
 
 

@@ -78,7 +78,7 @@ async def given(
     """What the values become, and the reasons of the problems."""
     order = GivenInputs(values=[GivenInput(parameter=n, value=v) for n, v in values.items()])
     resolved = await references.resolve(project, task, order)
-    inputs, problems = provision(task, StoredInputs(), resolved)
+    inputs, problems = provision(task, StoredInputs(), resolved, index_guard=100)
     return inputs, {problem.path: problem.reason for problem in problems}
 
 
@@ -227,7 +227,7 @@ async def test_changes_before_the_start_are_named(references: References, base: 
 
 async def test_another_run_takes_them_as_they_are_then(references: References, base: Path) -> None:
     inputs, _ = await given(references, image=ReferenceValue(str(base / "s1.png")))
-    items = {0: StoredInput(value=ReferenceValue(str(base / "s2.png")))}
+    items = {(0,): StoredInput(value=ReferenceValue(str(base / "s2.png")))}
     inputs = inputs.with_items("slides", items)
     inputs, problems = await references.refresh("p", TASK, inputs)
     assert not problems
@@ -250,7 +250,7 @@ async def test_items_replace_those_of_an_array_that_was_given_whole(
     other = ReferenceValue(str(base / "wsi"))
     order = GivenInputs(values=[GivenInput(parameter="slides", index=(1,), value=other)])
     resolved = await references.resolve("p", TASK, order)
-    inputs, problems = provision(TASK, inputs, resolved)
+    inputs, problems = provision(TASK, inputs, resolved, index_guard=100)
     assert not problems
     names = [os.path.basename(value.path) for _, value in inputs.references()]
     assert names == ["s1.png", "wsi", "s10.png"]

@@ -15,6 +15,7 @@ from appengine_contract.layout import (
     array_metadata,
     companion_name,
     is_item_name,
+    item_label,
 )
 from appengine_contract.parameters.geometry import GeometryType, read_collection
 from appengine_contract.parameters.image import ImageType
@@ -83,7 +84,7 @@ class ArrayType(ParameterType):
         items = self._items(value, at, findings)
         if items is None:
             return findings.problems or wrong_kind(value, "an array", at)
-        self._check_size(len(items), at, findings)
+        self.check_size(len(items), at, findings)
         if isinstance(value, ArrayValue):  # those of a collection were checked in it
             findings.problems += self.subtype.check_items(items, at)
         return findings.problems
@@ -112,21 +113,25 @@ class ArrayType(ParameterType):
         return value
 
     def check_index(self, indexes: Sequence[int], at: str, *, guard: int) -> list[Problem]:
-        """What is wrong with the place of one item, such as [0, 2].
+        """What is wrong with the place of one item, such as [0, 2], of the array named `at`.
 
         `guard` bounds an index where the type itself has no `max_size`.
         """
-        index = indexes[0] if indexes else -1
+        if not indexes:
+            return [Problem(path=at, reason="ARRAY_INDEX", message="an index is missing")]
+        index, inner = indexes[0], item_label(at, indexes[:1])
         limit = guard if self.max_size is None else self.max_size
         if not 0 <= index < limit:
-            message = "an index is missing" if not indexes else f"{index} is not in 0..{limit - 1}"
-            return [Problem(path=at, reason="ARRAY_INDEX", message=message)]
+            allowed = f"allowed are 0 to {limit - 1}" if limit else "the array has no items"
+            message = f"the index {index} is out of bounds: {allowed}"
+            return [Problem(path=inner, reason="ARRAY_INDEX", message=message)]
         if len(indexes) == 1:
             return []
         if not isinstance(self.subtype, ArrayType):
-            message = f"{len(indexes)} indexes are given for an array of {self.subtype.id}"
-            return [Problem(path=at, reason="ARRAY_INDEX", message=message)]
-        return self.subtype.check_index(indexes[1:], f"{at}[{index}]", guard=guard)
+            message = f"{inner} is of type {self.subtype.id}, which has no items: leave out "
+            message += f"the {'index' if len(indexes) == 2 else 'indexes'} behind it"
+            return [Problem(path=item_label(at, indexes), reason="ARRAY_INDEX", message=message)]
+        return self.subtype.check_index(indexes[1:], inner, guard=guard)
 
     def item_type(self, depth: int) -> ParameterType:
         """The type of what `depth` indexes lead to. Raises ValueError when it is too deep."""
@@ -183,7 +188,7 @@ class ArrayType(ParameterType):
         items = None if text is None else read_collection(text, at, findings)
         if items is None:
             return None
-        self._check_size(len(items), at, findings)
+        self.check_size(len(items), at, findings)
         return ArrayValue(items)
 
     def _read_folder(
@@ -198,18 +203,21 @@ class ArrayType(ParameterType):
         announced = _read_metadata(array, at, options, findings)
         if options.direction == "input" and isinstance(self.subtype, ImageType):
             _drop_companions(listing)
-        items = self._take_items(listing, at, findings)
+        items = self._take_items(listing, at, options.direction, findings)
         if announced is not None and announced != len(items):
             message = f"`{ARRAY_METADATA}` says {announced} items, {len(items)} are there"
             findings.problem(at, "ARRAY_SIZE_MISMATCH", message)
         _check_gaps(items, at, findings)
-        self._check_size(len(items), at, findings)
+        self.check_size(len(items), at, findings)
         values = self._read_items(array, items, at, options, findings)
         found = tuple(value for value in values if value is not None)
         return ArrayValue(found) if len(found) == len(items) else None
 
-    def _take_items(self, listing: dict[str, Kind], at: str, findings: Findings) -> dict[str, str]:
+    def _take_items(
+        self, listing: dict[str, Kind], at: str, direction: Direction, findings: Findings
+    ) -> dict[str, str]:
         """Index → name of the entry that counts; the other entries become warnings."""
+        reason = "INPUT_EXTRA" if direction == "input" else "OUTPUT_EXTRA"
         items: dict[str, str] = {}
         extras = []
         stems = self.subtype.names("")
@@ -223,13 +231,14 @@ class ArrayType(ParameterType):
                 items[stem] = name
         for name in sorted(extras)[:_MOST_EXTRAS]:
             message = "no item of the array; it is ignored"
-            findings.warning(f"{at}/{printable(name)}", "OUTPUT_EXTRA", message)
+            findings.warning(f"{at}/{printable(name)}", reason, message)
         if len(extras) > _MOST_EXTRAS:
             message = f"and {len(extras) - _MOST_EXTRAS} more entries that are no items"
-            findings.warning(at, "OUTPUT_EXTRA", message)
+            findings.warning(at, reason, message)
         return items
 
-    def _check_size(self, size: int, at: str, findings: Findings) -> None:
+    def check_size(self, size: int, at: str, findings: Findings) -> None:
+        """Report a number of items that is out of bounds."""
         if size < self.min_size:
             message = f"{size} items are fewer than {self.min_size}"
             findings.problem(at, "ARRAY_TOO_SMALL", message)

@@ -16,7 +16,7 @@ from appengine_contract.parameters.file import (
 )
 from appengine_contract.parameters.image_formats import formats
 from appengine_contract.parameters.type import ParameterType, ReadType
-from appengine_contract.problems import Problem
+from appengine_contract.problems import ContractError, Problem
 from appengine_contract.reading import (
     Entry,
     Findings,
@@ -31,6 +31,8 @@ from appengine_contract.reading import (
 from appengine_contract.values import FileValue, Value
 from appengine_contract.yaml_tree import Fields
 
+ZIP_SIGNATURE = b"PK\x03\x04"
+"""How a zip begins, in which the folder of a WSI-DICOM travels."""
 _FOLDER_FORMAT = "wsidicom"
 _FORMATS = (*formats.FILE_FORMATS, _FOLDER_FORMAT)
 
@@ -90,7 +92,7 @@ class ImageType(ParameterType):
             if target.kind is Kind.FOLDER:
                 picture = self._read_folder(target, at, options, findings)
             else:
-                picture = self._read_file(target, at, findings)
+                picture = self._read_file(target, at, options, findings)
         if picture is None:
             return None
         self._check_constraints(picture, at, findings)
@@ -98,17 +100,38 @@ class ImageType(ParameterType):
             entry.path, picture.size_bytes, file_count=picture.file_count, format=picture.format
         )
 
-    def _read_file(self, entry: Entry, at: str, findings: Findings) -> _Picture | None:
+    def _read_file(
+        self, entry: Entry, at: str, options: ReadOptions, findings: Findings
+    ) -> _Picture | None:
         with _opened(entry) as file:
             size_bytes = os.fstat(file.fileno()).st_size
             if size_bytes == 0:
                 findings.problem(at, "IMAGE_FORMAT", "the file is empty")
                 return None
-            found = formats.detect(file.read(formats.SIGNATURE_BYTES))
+            head = file.read(formats.SIGNATURE_BYTES)
+            if head.startswith(ZIP_SIGNATURE) and options.unpack and self.takes_zip():
+                return self._read_zip(file, entry, at, options, findings)
+            found = formats.detect(head)
             if not self._accepts(found, at, findings):
                 return None
             dimensions = self._dimensions(found, file, at, findings)
         return _Picture(format=found, size_bytes=size_bytes, file_count=1, dimensions=dimensions)
+
+    def _read_zip(
+        self, file: BinaryIO, entry: Entry, at: str, options: ReadOptions, findings: Findings
+    ) -> _Picture | None:
+        assert options.unpack is not None
+        try:
+            unpacked = options.unpack(file, entry.path, at)
+        except ContractError as error:
+            findings.problems += error.problems
+            return None
+        with open_folder(unpacked.parent) as parent:
+            folder = Entry(
+                folder=parent, name=unpacked.name, location=str(unpacked), path=entry.path,
+                kind=Kind.FOLDER,
+            )  # fmt: skip
+            return self._read_folder(folder, at, options, findings)
 
     def _accepts(self, found: str, at: str, findings: Findings) -> bool:
         if not self.formats or found in self.formats:

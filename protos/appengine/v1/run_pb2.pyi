@@ -288,7 +288,9 @@ class Run(google.protobuf.message.Message):
     def end_time(self) -> google.protobuf.timestamp_pb2.Timestamp: ...
     @property
     def missing_inputs(self) -> google.protobuf.internal.containers.RepeatedScalarFieldContainer[builtins.str]:
-        """Inputs without which the run cannot start; empty from PROVISIONED on."""
+        """Inputs that are not given or, of arrays, incomplete, so that the run cannot start; empty from
+        PROVISIONED on.
+        """
 
     def __init__(
         self,

@@ -35,7 +35,7 @@ class InputValue(google.protobuf.message.Message):
     parameter: builtins.str
     @property
     def index(self) -> google.protobuf.internal.containers.RepeatedScalarFieldContainer[builtins.int]:
-        """Place in an array, outermost first; empty sets the parameter whole."""
+        """Place in an array, one number for each level, outermost first; empty sets the parameter whole."""
 
     @property
     def value(self) -> appengine.v1.value_pb2.Value: ...

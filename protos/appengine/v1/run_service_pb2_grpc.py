@@ -131,7 +131,8 @@ class RunServiceServicer(object):
 
     def ProvisionInputs(self, request, context):
         """ProvisionInputs gives values to inputs, all or nothing. A new value replaces the old one
-        completely; a null clears an optional input. Files and images arrive by StorageService.
+        completely; a null clears an optional input; an empty array beside items of it clears what was
+        there before them. Files and images arrive by StorageService.
 
         INVALID_ARGUMENT: problems with values, all listed (`validate_only` returns them whole in an OK
         answer). NOT_FOUND: no such run. FAILED_PRECONDITION (RUN_STATE): the run was started.

@@ -44,7 +44,8 @@ class RunServiceStub:
     """
     ProvisionInputs: grpc.UnaryUnaryMultiCallable[appengine.v1.run_service_pb2.ProvisionInputsRequest, appengine.v1.run_service_pb2.ProvisionInputsResponse]
     """ProvisionInputs gives values to inputs, all or nothing. A new value replaces the old one
-    completely; a null clears an optional input. Files and images arrive by StorageService.
+    completely; a null clears an optional input; an empty array beside items of it clears what was
+    there before them. Files and images arrive by StorageService.
 
     INVALID_ARGUMENT: problems with values, all listed (`validate_only` returns them whole in an OK
     answer). NOT_FOUND: no such run. FAILED_PRECONDITION (RUN_STATE): the run was started.
@@ -124,7 +125,8 @@ class RunServiceAsyncStub(RunServiceStub):
     """
     ProvisionInputs: grpc.aio.UnaryUnaryMultiCallable[appengine.v1.run_service_pb2.ProvisionInputsRequest, appengine.v1.run_service_pb2.ProvisionInputsResponse]  # type: ignore[assignment]
     """ProvisionInputs gives values to inputs, all or nothing. A new value replaces the old one
-    completely; a null clears an optional input. Files and images arrive by StorageService.
+    completely; a null clears an optional input; an empty array beside items of it clears what was
+    there before them. Files and images arrive by StorageService.
 
     INVALID_ARGUMENT: problems with values, all listed (`validate_only` returns them whole in an OK
     answer). NOT_FOUND: no such run. FAILED_PRECONDITION (RUN_STATE): the run was started.
@@ -213,7 +215,8 @@ class RunServiceServicer(metaclass=abc.ABCMeta):
         context: _ServicerContext,
     ) -> typing.Union[appengine.v1.run_service_pb2.ProvisionInputsResponse, collections.abc.Awaitable[appengine.v1.run_service_pb2.ProvisionInputsResponse]]:
         """ProvisionInputs gives values to inputs, all or nothing. A new value replaces the old one
-        completely; a null clears an optional input. Files and images arrive by StorageService.
+        completely; a null clears an optional input; an empty array beside items of it clears what was
+        there before them. Files and images arrive by StorageService.
 
         INVALID_ARGUMENT: problems with values, all listed (`validate_only` returns them whole in an OK
         answer). NOT_FOUND: no such run. FAILED_PRECONDITION (RUN_STATE): the run was started.

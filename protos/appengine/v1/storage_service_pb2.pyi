@@ -33,7 +33,9 @@ class _InputPartEnumTypeWrapper(google.protobuf.internal.enum_type_wrapper._Enum
     INPUT_PART_WHOLE: _InputPart.ValueType  # 1
     """Replaces the input completely."""
     INPUT_PART_ITEMS: _InputPart.ValueType  # 2
-    """Adds or replaces items of an array; the other items stay."""
+    """Adds or replaces items of an array; the other items stay. A folder without `array.yml` holds
+    items of an inner array, one with it is an inner array whole.
+    """
     INPUT_PART_COMPANION: _InputPart.ValueType  # 3
     """The GeoJSON file beside an image."""
 
@@ -44,7 +46,9 @@ INPUT_PART_UNSPECIFIED: InputPart.ValueType  # 0
 INPUT_PART_WHOLE: InputPart.ValueType  # 1
 """Replaces the input completely."""
 INPUT_PART_ITEMS: InputPart.ValueType  # 2
-"""Adds or replaces items of an array; the other items stay."""
+"""Adds or replaces items of an array; the other items stay. A folder without `array.yml` holds
+items of an inner array, one with it is an inner array whole.
+"""
 INPUT_PART_COMPANION: InputPart.ValueType  # 3
 """The GeoJSON file beside an image."""
 Global___InputPart: typing_extensions.TypeAlias = InputPart
@@ -160,7 +164,8 @@ Global___TaskBundleTarget: typing_extensions.TypeAlias = TaskBundleTarget
 class InputTarget(google.protobuf.message.Message):
     """InputTarget provisions an input of a run. The entries' paths are those of the run's input folder:
     `image` for one file, `slides/0` for an item of an array, `image.geojson` for a companion. A single
-    file that is uploaded whole may have any name.
+    file that is uploaded whole may have any name. The task finds the form that the contract gives the
+    values; a zip in the place of a WSI-DICOM becomes its folder.
     """
 
     DESCRIPTOR: google.protobuf.descriptor.Descriptor

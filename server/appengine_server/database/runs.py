@@ -37,8 +37,9 @@ _RUN = """
 _INSERT = f"""
     WITH r AS (
         INSERT INTO runs (id, project, owner, task_id, state, request_id, request_hash, retry_of,
-                          labels, inputs, missing_inputs, pending_reasons, started_at, next_look_at)
-        VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12,
+                          labels, inputs, missing_inputs, pending_reasons, warnings, started_at,
+                          next_look_at)
+        VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13,
                 CASE WHEN $5 = 'QUEUED' THEN now() END, CASE WHEN $5 = 'QUEUED' THEN now() END)
         ON CONFLICT (project, owner, request_id) DO NOTHING
         RETURNING *),
@@ -92,7 +93,8 @@ _CHANGE = f"""
 _PROVISION = f"""
     WITH r AS (
         UPDATE runs SET
-            inputs = $2, missing_inputs = $3, updated_at = now(), revision = revision + 1,
+            inputs = $2, missing_inputs = $3, warnings = $5, updated_at = now(),
+            revision = revision + 1,
             state = CASE WHEN $3 = '[]'::jsonb THEN 'PROVISIONED' ELSE 'CREATED' END
          WHERE id = $1 AND state IN ('CREATED', 'PROVISIONED')
         RETURNING *),
@@ -197,6 +199,8 @@ class NewRun:
     labels: Mapping[str, str]
     inputs: Json
     missing_inputs: Sequence[str]
+    warnings: Sequence[Json]
+    """Of the inputs."""
     pending_reasons: Sequence[Json] = ()
 
 
@@ -257,7 +261,7 @@ async def insert(connection: Connection, new: NewRun) -> RunRecord | None:
     row = await connection.fetchrow(
         _INSERT, new.id, new.project, new.owner, new.task_id, new.state, new.request_id,
         new.request_hash, new.retry_of, dict(new.labels), new.inputs, list(new.missing_inputs),
-        list(new.pending_reasons),
+        list(new.pending_reasons), list(new.warnings),
     )  # fmt: skip
     return _run(row) if row else None
 
@@ -326,10 +330,15 @@ async def provision(
     *,
     inputs: Json,
     missing_inputs: Sequence[str],
+    warnings: Sequence[Json],
     message: str,
 ) -> RunRecord | None:
-    """Set the inputs whole; None if the run was started."""
-    row = await connection.fetchrow(_PROVISION, run_id, inputs, list(missing_inputs), message)
+    """Set the inputs whole, and the warnings, which are theirs until the start; None if the run
+    was started.
+    """
+    row = await connection.fetchrow(
+        _PROVISION, run_id, inputs, list(missing_inputs), message, list(warnings)
+    )
     return _run(row) if row else None
 
 

@@ -12,7 +12,6 @@ from uuid import UUID
 from appengine.v1 import run_service_pb2 as pb
 from appengine.v1 import value_pb2
 from appengine_contract.descriptor import Parameter
-from appengine_contract.reading import ReadOptions
 from appengine_contract.values import (
     ArrayValue,
     FileValue,
@@ -32,6 +31,7 @@ from appengine_server.runs.outputs import (
     indexed_value,
     large_text_bytes,
 )
+from appengine_server.runs.read_back import read_back
 from appengine_server.runs.runs import Runs
 from appengine_server.runs.stored import StoredInput
 from appengine_server.storage.layout import StorageLayout
@@ -109,19 +109,9 @@ class ParameterValues:
     async def _input_value(
         self, run_id: UUID, parameter: Parameter, given: StoredInput
     ) -> Value | None:
-        if given.value is not None:
-            return given.value
-        if given.items is not None:
-            items = [given.items[index].value for index in sorted(given.items)]
-            return ArrayValue(tuple(item for item in items if item is not None))
-        if given.upload is None:
-            return None
-        root = self._layout.uploaded(run_id, given.upload)
-        options = ReadOptions(root=root, direction="input")
-        reading = await asyncio.to_thread(
-            parameter.type.read, root / parameter.name, parameter.name, options
-        )
-        return reading.value
+        if not given.uploads():
+            return read_back(self._layout, run_id, parameter, given)
+        return await asyncio.to_thread(read_back, self._layout, run_id, parameter, given)
 
 
 def _always(_: str) -> bool:

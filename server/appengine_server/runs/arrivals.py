@@ -38,6 +38,7 @@ from appengine_server.scheduling.scheduler import (
     FailureReason,
     Observation,
 )
+from appengine_server.storage.beneath import check_link_text
 from appengine_server.storage.commit import commit_tree
 from appengine_server.storage.layout import StorageLayout
 from appengine_server.storage.limits import UploadLimits
@@ -106,8 +107,10 @@ class Arrivals:
 
     @property
     def limits(self) -> UploadLimits:
-        """Those of the outputs of an attempt."""
-        return replace(self._bytes.limits, total_bytes=self._max_bytes)
+        """Those of the outputs of an attempt. Where their links lead is judged with their types, as
+        if they had not travelled; until then nobody follows them.
+        """
+        return replace(self._bytes.limits, total_bytes=self._max_bytes, check_link=check_link_text)
 
     async def upload_of(self, run_id: UUID, attempt: int) -> UploadRecord | None:
         """The upload of an attempt's outputs; None before it was opened."""
@@ -194,8 +197,8 @@ class Arrivals:
         problems: Sequence[Problem] = getattr(refusal, "problems", ())
         if isinstance(refusal, ResourceExhausted):
             message = (
-                f"the outputs are too large: {refusal.message}; {self._max_bytes} bytes are allowed"
-                " (RUN_MAX_OUTPUT)"
+                f"the outputs are too large: {refusal.message}"
+                " (RUN_MAX_OUTPUT, STORAGE_MAX_UPLOAD_ENTRIES)"
             )
             problems = (Problem(path="", reason="OUTPUT_TOO_LARGE", message=message),)
         async with self._database.transaction() as connection:

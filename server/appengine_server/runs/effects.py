@@ -20,6 +20,7 @@ from appengine_contract.problems import Problem
 from appengine_server.database import attempts, outbox, runs, tasks
 from appengine_server.database.pool import Connection, Database
 from appengine_server.database.records import Json, OutboxRow, RunState
+from appengine_server.database.tasks import ImageUse
 from appengine_server.errors import Unavailable
 from appengine_server.faultpoints import FaultPoints
 from appengine_server.problems_json import problem_json
@@ -312,17 +313,22 @@ class Effects:
                 if str(task.id) == subject["task_id"]
             ]
         for task in gone:
-            async with self._database.connection() as connection:
-                shared = task.image is not None and await tasks.image_is_used(
-                    connection, task.image, besides=task.id
-                )
-            if task.image is not None and not shared:
-                await self._images.remove(task.image)
             if task.upload_id is not None:
                 await self._upload_bytes.remove(str(task.upload_id))
             await asyncio.to_thread(self._layout.remove_task, task.id)
+            if task.image is not None:
+                await self._remove_image(task.id, task.image)
             async with self._database.connection() as connection:
                 await tasks.delete(connection, task.id)
+
+    async def _remove_image(self, task_id: UUID, image: str) -> None:
+        """Remove the image of a task that goes, if it is the last one that needs it."""
+        async with self._database.transaction() as connection:
+            use = await tasks.leave_image(connection, task_id, image)
+        if use is ImageUse.UNKNOWN:
+            raise SchedulerUnavailable("another image is being published, which may be the same")
+        if use is ImageUse.ALONE:
+            await self._images.remove(image)
 
 
 def _ref(subject: Json) -> AttemptRef:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from uuid import UUID
 
@@ -15,21 +15,27 @@ from appengine_contract.layout import (
     companion_name,
     is_item_name,
     item_label,
-    item_name,
+    item_path,
 )
 from appengine_contract.parameters.array import ArrayType
 from appengine_contract.parameters.geometry import check_companion
 from appengine_contract.parameters.image import ImageType
 from appengine_contract.parameters.type import ParameterType
 from appengine_contract.problems import Problem
-from appengine_contract.reading import ReadOptions
+from appengine_contract.reading import ReadOptions, printable
 from appengine_contract.values import ArrayValue, FileValue, Value
 
 from appengine_server.database.records import InputPart
 from appengine_server.errors import InvalidArgument
-from appengine_server.runs.stored import StoredInput, StoredInputs
+from appengine_server.runs.canonical import make_canonical
+from appengine_server.runs.provisioning import check_index
+from appengine_server.runs.scratch import scratch_beside
+from appengine_server.runs.stored import Index, StoredInput, StoredInputs
+from appengine_server.runs.unpacking import Unpacker
 
 _LARGEST_COMPANION_BYTES = 64 << 20
+_LONGEST_INDEX = 18
+"""Digits of an index that are worth reading as a number."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,127 +45,216 @@ class Received:
     into: Callable[[StoredInputs], StoredInputs]
 
 
-def check_received(parameter: Parameter, part: InputPart, tree: Path, upload: UUID) -> Received:
-    """Check what arrived for a parameter; `tree` has the names of the input folder.
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ReceivingLimits:
+    """What uploads to inputs may be."""
 
-    Raises InvalidArgument with every problem. Blocks on the disk.
+    index_guard: int = 1_000_000
+    """Bounds the indexes of items where an array has no `max_size`."""
+    unpacked_bytes: int = 64 << 30
+    """Largest content of a zipped WSI-DICOM."""
+
+
+def check_received(
+    parameter: Parameter, part: InputPart, tree: Path, upload: UUID, limits: ReceivingLimits
+) -> Received:
+    """Check what arrived for a parameter, and give it the form that its values have on disk; `tree`
+    has the names of the input folder.
+
+    Raises InvalidArgument with every problem. Blocks on the disk. Doing it again is harmless.
     """
-    match part:
-        case InputPart.WHOLE:
-            return _whole(parameter, tree, upload)
-        case InputPart.ITEMS:
-            return _items(parameter, tree, upload)
-        case InputPart.COMPANION:
-            return _companion(parameter, tree, upload)
+    with scratch_beside(tree) as scratch:
+        receiving = _Receiving(parameter, tree, upload, limits, scratch)
+        match part:
+            case InputPart.WHOLE:
+                return receiving.whole()
+            case InputPart.ITEMS:
+                return receiving.items()
+            case InputPart.COMPANION:
+                return receiving.companion()
 
 
-def _whole(parameter: Parameter, tree: Path, upload: UUID) -> Received:
-    names = sorted(os.listdir(tree))
-    if len(names) != 1:
-        raise _refused(parameter.name, "UPLOAD_LAYOUT", f"Send {parameter.name} alone, as one "
-                       f"file or folder of that name; found {len(names)} entries.")  # fmt: skip
-    if names[0] != parameter.name:
-        if (tree / names[0]).is_dir():
-            raise _refused(parameter.name, "UPLOAD_LAYOUT",
-                           f"The folder must be called {parameter.name}.")  # fmt: skip
-        os.rename(tree / names[0], tree / parameter.name)
-    value = _read(parameter.type, tree, parameter.name, parameter.name)
-    given = StoredInput(upload=upload, value=value if isinstance(value, FileValue) else None)
-    if isinstance(value, ArrayValue):
-        _unfold(parameter.type, value, tree / parameter.name)
-        given = StoredInput(upload=upload, size=len(value.items))
-    elif not isinstance(value, FileValue):
-        given = StoredInput(value=value)
-    return Received(lambda inputs: inputs.with_input(parameter.name, given))
+class _Receiving:
+    """One upload while it is checked."""
+
+    def __init__(
+        self, parameter: Parameter, tree: Path, upload: UUID, limits: ReceivingLimits, scratch: Path
+    ) -> None:
+        self._parameter = parameter
+        self._name = parameter.name
+        self._tree = tree
+        self._upload = upload
+        self._limits = limits
+        self._scratch = scratch
+        self._unpacker = Unpacker(scratch, limit_bytes=limits.unpacked_bytes)
+        self._problems: list[Problem] = []
+        self._items: dict[Index, StoredInput] = {}
+        self._companions: list[Index] = []
+        self._canonical: list[tuple[ParameterType, Value, Path]] = []
+
+    def whole(self) -> Received:
+        self._name_alone(self._name)
+        given = self._read(self._parameter.type, (), self._name)
+        self._settle(f"The value of {self._name} is refused.")
+        assert given is not None, "without a value there are problems"
+        return Received(lambda inputs: inputs.with_input(self._name, given))
+
+    def items(self) -> Received:
+        type_, folder = self._parameter.type, self._tree / self._name
+        if not isinstance(type_, ArrayType):
+            raise _refused(self._name, "VALUE_KIND", f"{self._name} is no array.")
+        if sorted(os.listdir(self._tree)) != [self._name] or not _is_folder(folder):
+            message = f"Send items as {self._name}/0, {self._name}/1 and so on."
+            raise _refused(self._name, "UPLOAD_LAYOUT", message)
+        self._walk(type_, (), folder)
+        if not self._items and not self._companions and not self._problems:
+            message = f"There are no items in it: send {self._name}/0, or an empty array whole."
+            raise _refused(self._name, "UPLOAD_LAYOUT", message)
+        self._settle("The items are refused.")
+
+        def into(inputs: StoredInputs) -> StoredInputs:
+            changed = inputs.with_items(self._name, self._items) if self._items else inputs
+            for index in self._companions:
+                changed = changed.with_companion(self._name, self._upload, index)
+            return changed
+
+        return Received(into)
+
+    def companion(self) -> Received:
+        if not isinstance(self._parameter.type, ImageType):
+            raise _refused(self._name, "VALUE_KIND", f"{self._name} is no image.")
+        name = companion_name(self._name)
+        names = os.listdir(self._tree)
+        if len(names) != 1 or _is_folder(self._tree / names[0]):
+            raise _refused(name, "UPLOAD_LAYOUT", f"Send one file, {name}.")
+        if names[0] != name:
+            os.rename(self._tree / names[0], self._tree / name)
+        self._check_companion(self._tree / name, name)
+        self._settle(f"{name} is refused.")
+        return Received(lambda inputs: inputs.with_companion(self._name, self._upload))
+
+    def _name_alone(self, name: str) -> None:
+        """See to it that the tree is one entry of this name."""
+        names = os.listdir(self._tree)
+        if len(names) != 1:
+            raise _refused(name, "UPLOAD_LAYOUT", f"Send {name} alone, as one "
+                           f"file or folder of that name; found {len(names)} entries.")  # fmt: skip
+        if names[0] == name:
+            return
+        if _is_folder(self._tree / names[0]):
+            raise _refused(name, "UPLOAD_LAYOUT", f"The folder must be called {name}.")
+        os.rename(self._tree / names[0], self._tree / name)
+
+    def _walk(self, type_: ArrayType, above: Index, folder: Path) -> None:
+        """Take the items of one level; a folder without `array.yml` holds items of the next."""
+        taken: set[int] = set()
+        for name in sorted(os.listdir(folder)):  # what has no suffix comes first, and counts
+            place = f"{item_label(self._name, above)}/{printable(name)}"
+            stem, dot, suffix = name.partition(".")
+            if name == ARRAY_METADATA:
+                continue
+            if not is_item_name(stem):
+                self._problem(place, "ARRAY_INDEX", f"{printable(name)} is no index of an item.")
+                continue
+            if len(stem) > _LONGEST_INDEX:
+                self._problem(place, "ARRAY_INDEX", "The index is far too large.")
+                continue
+            index = (*above, int(stem))
+            is_companion = dot + suffix == GEOJSON_SUFFIX and isinstance(type_.subtype, ImageType)
+            if is_companion:
+                self._take_companion(index, folder / name, place)
+            elif dot + suffix not in type_.subtype.names("") or int(stem) in taken:
+                self._problem(place, "ARRAY_INDEX", f"{printable(name)} is no index of an item.")
+            else:
+                taken.add(int(stem))
+                self._take(type_.subtype, index, folder / name)
+
+    def _take(self, type_: ParameterType, index: Index, path: Path) -> None:
+        holds_items = (
+            isinstance(type_, ArrayType)
+            and _is_folder(path)
+            and not os.path.lexists(path / ARRAY_METADATA)
+        )
+        if isinstance(type_, ArrayType) and holds_items:
+            self._walk(type_, index, path)
+        elif self._may_have(index):
+            given = self._read(type_, index, os.fspath(path.relative_to(self._tree)))
+            if given is not None:
+                self._items[index] = given
+
+    def _take_companion(self, index: Index, path: Path, place: str) -> None:
+        if self._may_have(index):
+            self._check_companion(path, place)
+            self._companions.append(index)
+
+    def _may_have(self, index: Index) -> bool:
+        problems = check_index(self._parameter, index, index_guard=self._limits.index_guard)
+        self._problems += problems
+        return not problems
+
+    def _read(self, type_: ParameterType, index: Index, path: str) -> StoredInput | None:
+        at = item_label(self._name, index)
+        with self._unpacker.reading():
+            reading = type_.read(self._tree / path, at, self._options())
+        self._problems += reading.problems
+        if reading.value is None:
+            return None
+        canonical = self._tree / item_path(self._name, index)
+        self._canonical.append((type_, reading.value, canonical))
+        if isinstance(type_, ArrayType):
+            self._check_companions(type_, self._tree / path, at)
+        return replace(_stored(type_, reading.value, self._upload), warnings=reading.warnings)
+
+    def _options(self) -> ReadOptions:
+        return ReadOptions(root=self._tree, direction="input", unpack=self._unpacker)
+
+    def _check_companions(self, type_: ArrayType, folder: Path, at: str) -> None:
+        """Of the images of an array that came whole."""
+        if isinstance(type_.subtype, ArrayType):
+            for name in filter(is_item_name, os.listdir(folder)):
+                self._check_companions(type_.subtype, folder / name, f"{at}[{name}]")
+        elif isinstance(type_.subtype, ImageType):
+            names = set(os.listdir(folder))
+            for name in filter(is_item_name, names):
+                if companion_name(name) in names:
+                    beside = folder / companion_name(name)
+                    self._check_companion(beside, f"{at}/{companion_name(name)}")
+
+    def _check_companion(self, path: Path, at: str) -> None:
+        if path.is_symlink() or not path.is_file():
+            self._problem(at, "UPLOAD_LAYOUT", f"{at} must be a file.")
+        elif path.stat().st_size > _LARGEST_COMPANION_BYTES:
+            message = f"{at} has more than {_LARGEST_COMPANION_BYTES} bytes."
+            self._problem(at, "FILE_TOO_LARGE", message)
+        else:
+            self._problems += check_companion(path.read_bytes(), at)
+
+    def _problem(self, at: str, reason: str, message: str) -> None:
+        self._problems.append(Problem(path=at, reason=reason, message=message))
+
+    def _settle(self, refusal: str) -> None:
+        """Refuse what is wrong; what is right gets its form."""
+        if self._problems:
+            raise InvalidArgument(refusal, problems=self._problems)
+        for type_, value, path in self._canonical:
+            make_canonical(type_, value, path, self._scratch)
+        self._unpacker.put_in_place(self._tree)
 
 
-def _items(parameter: Parameter, tree: Path, upload: UUID) -> Received:
-    if not isinstance(parameter.type, ArrayType):
-        raise _refused(parameter.name, "VALUE_KIND", f"{parameter.name} is no array.")
-    folder = tree / parameter.name
-    if sorted(os.listdir(tree)) != [parameter.name] or not folder.is_dir():
-        message = f"Send items as {parameter.name}/0, {parameter.name}/1 and so on."
-        raise _refused(parameter.name, "UPLOAD_LAYOUT", message)
-    items: dict[int, StoredInput] = {}
-    companions: list[int] = []
-    problems: list[Problem] = []
-    for name in sorted(os.listdir(folder)):
-        stem = name.removesuffix(GEOJSON_SUFFIX)
-        if name == ARRAY_METADATA:
-            continue
-        if stem != name and is_item_name(stem) and isinstance(parameter.type.subtype, ImageType):
-            problems += _check_geojson(folder / name, f"{parameter.name}/{name}")
-            companions.append(int(stem))
-            continue
-        if not is_item_name(name) or not _within(parameter.type, int(name)):
-            problems.append(Problem(path=f"{parameter.name}/{name}", reason="ARRAY_INDEX",
-                                    message=f"{name} is not an index of this array."))  # fmt: skip
-            continue
-        at = item_label(parameter.name, [int(name)])
-        reading = parameter.type.subtype.read(folder / name, at, _options(tree))
-        problems += reading.problems
-        if reading.value is not None:
-            _unfold(parameter.type.subtype, reading.value, folder / name)
-        items[int(name)] = StoredInput(upload=upload, value=reading.value)
-    if problems:
-        raise InvalidArgument("The items are refused.", problems=problems)
-
-    def into(inputs: StoredInputs) -> StoredInputs:
-        changed = inputs.with_items(parameter.name, items)
-        for index in companions:
-            changed = changed.with_item_companion(parameter.name, index, upload)
-        return changed
-
-    return Received(into)
-
-
-def _unfold(type_: ParameterType, value: Value, path: Path) -> None:
-    """Make a folder of items of every array that came as one file, a collection of geometries."""
+def _stored(type_: ParameterType, value: Value, upload: UUID) -> StoredInput:
+    """What the row keeps: facts on files, and how many items there are, at every level."""
+    if isinstance(value, FileValue):
+        return StoredInput(upload=upload, value=value)
     if not isinstance(type_, ArrayType) or not isinstance(value, ArrayValue):
-        return
-    if path.is_dir():
-        for index, item in enumerate(value.items):
-            _unfold(type_.subtype, item, path / item_name(index))
-        return
-    for name in type_.names(path.name):
-        path.with_name(name).unlink(missing_ok=True)
-    type_.write(value, path)
+        return StoredInput(upload=upload)
+    if not isinstance(type_.subtype, ArrayType):
+        return StoredInput(upload=upload, size=len(value.items))
+    items = (_stored(type_.subtype, item, upload) for item in value.items)
+    return StoredInput(items=dict(enumerate(items)))
 
 
-def _companion(parameter: Parameter, tree: Path, upload: UUID) -> Received:
-    if not isinstance(parameter.type, ImageType):
-        raise _refused(parameter.name, "VALUE_KIND", f"{parameter.name} is no image.")
-    name = companion_name(parameter.name)
-    names = os.listdir(tree)
-    if len(names) != 1 or not (tree / names[0]).is_file():
-        raise _refused(name, "UPLOAD_LAYOUT", f"Send one file, {name}.")
-    if names[0] != name:
-        os.rename(tree / names[0], tree / name)
-    if problems := _check_geojson(tree / name, name):
-        raise InvalidArgument(f"{name} is refused.", problems=problems)
-    return Received(lambda inputs: inputs.with_companion(parameter.name, upload))
-
-
-def _check_geojson(path: Path, at: str) -> list[Problem]:
-    if path.stat().st_size > _LARGEST_COMPANION_BYTES:
-        message = f"{at} has more than {_LARGEST_COMPANION_BYTES} bytes."
-        return [Problem(path=at, reason="FILE_TOO_LARGE", message=message)]
-    return check_companion(path.read_bytes(), at)
-
-
-def _within(type_: ArrayType, index: int) -> bool:
-    return type_.max_size is None or index < type_.max_size
-
-
-def _read(type_: ParameterType, tree: Path, name: str, at: str) -> Value:
-    reading = type_.read(tree / name, at, _options(tree))
-    if reading.value is None:
-        raise InvalidArgument(f"The value of {at} is refused.", problems=reading.problems)
-    return reading.value
-
-
-def _options(tree: Path) -> ReadOptions:
-    return ReadOptions(root=tree, direction="input")
+def _is_folder(path: Path) -> bool:
+    return path.is_dir() and not path.is_symlink()
 
 
 def _refused(at: str, reason: str, message: str) -> InvalidArgument:

@@ -9,8 +9,9 @@ from __future__ import annotations
 import asyncio
 import os
 import stat
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from itertools import chain
 from pathlib import Path
@@ -18,7 +19,7 @@ from typing import TypeVar
 
 from appengine_contract.descriptor import Descriptor
 from appengine_contract.parameters.array import ArrayType
-from appengine_contract.parameters.image import ImageType
+from appengine_contract.parameters.image import ZIP_SIGNATURE, ImageType
 from appengine_contract.parameters.type import ParameterType
 from appengine_contract.problems import Problem
 from appengine_contract.reading import Entry, Findings, Kind, ReadOptions
@@ -54,7 +55,6 @@ _AT_A_TIME = 256
 """References that one thread takes: more than one folder's descriptor is worth."""
 MAX_MOUNTS = 32
 """Folders that are mounted into one task: each costs the scheduler time."""
-_ZIP = b"PK\x03\x04"
 
 A = TypeVar("A")
 B = TypeVar("B")
@@ -125,16 +125,34 @@ class References:
         """Content in the place of links, for a listing of the input folder for somebody without
         the datasets. A file that is no longer what was recorded raises FailedPrecondition.
         """
-        recorded = {value.path: value for _, value in inputs.references()}
-        if not recorded:
-            return Links()
-        return Links(content=_Followed(self.datasets, project, recorded))
+        return self.followed(project, (value for _, value in inputs.references()))
 
     def agents_links(self, project: str, inputs: StoredInputs) -> Links:
         """What the agent of a pod is sent: links as they are where its task mounts the datasets."""
         if not self.on_nodes:
             return self.links(project, inputs)
         return Links(kept=frozenset(value.path for _, value in inputs.references()))
+
+    def followed(self, project: str, recorded: Iterable[ReferenceValue]) -> Links:
+        """Content in the place of links to what was recorded. A file that is no longer what it was
+        raises FailedPrecondition.
+        """
+        by_path = {value.path: value for value in recorded}
+        return Links(content=_Followed(self.datasets, project, by_path)) if by_path else Links()
+
+    @contextmanager
+    def folders(self, project: str) -> Iterator[DatasetFolders]:
+        """Opens what lies in the datasets of a project."""
+        with dataset_folders(self.datasets.of_project(project)) as folders:
+            yield folders
+
+    def recorded(self, project: str, paths: Iterable[Path]) -> list[ReferenceValue]:
+        """References to files and folders of the datasets, as they are now. Blocks on the disk.
+
+        What is gone is recorded as such, so that whoever asks for it is told.
+        """
+        with self.folders(project) as folders:
+            return [_recorded(folders, os.fspath(path)) for path in paths]
 
     def _resolve(self, project: str, descriptor: Descriptor, given: GivenInputs) -> GivenInputs:
         roots = self.datasets.of_project(project)
@@ -356,7 +374,7 @@ def _is_zip(type_: ImageType, entry: Entry) -> bool:
         return False
     descriptor = entry.open_file()
     try:
-        return os.read(descriptor, len(_ZIP)) == _ZIP
+        return os.read(descriptor, len(ZIP_SIGNATURE)) == ZIP_SIGNATURE
     finally:
         os.close(descriptor)
 
@@ -372,6 +390,14 @@ def _compare(folders: DatasetFolders, reference: tuple[str, ReferenceValue]) -> 
         return found
     message = f"{recorded.path} has changed since it was given."
     return Problem(path=at, reason="REFERENCE_CHANGED", message=message)
+
+
+def _recorded(folders: DatasetFolders, path: str) -> ReferenceValue:
+    try:
+        target = folders.look(folders.locate_resolved(path))
+    except ReferenceRefused:
+        return ReferenceValue(path=path)
+    return ReferenceValue(path=path, stamp=target.stamp(), size_bytes=target.size_bytes)
 
 
 def _seen(target: Target) -> Iterator[str]:

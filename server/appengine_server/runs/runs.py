@@ -15,6 +15,7 @@ from uuid import UUID, uuid4
 
 from appengine_contract.descriptor import Descriptor
 from appengine_contract.problems import Problem
+from appengine_contract.reading import limited
 
 from appengine_server.database import outbox, runs, tasks
 from appengine_server.database.pool import Connection, Database
@@ -28,6 +29,7 @@ from appengine_server.errors import (
     RunStateRefused,
 )
 from appengine_server.identity import Principal
+from appengine_server.problems_json import problem_json
 from appengine_server.runs import provisioning
 from appengine_server.runs.effects import CANCEL, REMOVE_RUN
 from appengine_server.runs.layout import link_tree
@@ -85,6 +87,7 @@ class Runs:
         driving: Driving,
         free_space: FreeSpace,
         references: References,
+        index_guard: int,
     ) -> None:
         self._database = database
         self._layout = layout
@@ -92,6 +95,7 @@ class Runs:
         self._driving = driving
         self._free_space = free_space
         self._references = references
+        self._index_guard = index_guard
 
     async def check(self, principal: Principal, order: RunOrder) -> list[Problem]:
         """Say which values `create` would refuse; keeps nothing."""
@@ -99,7 +103,9 @@ class Runs:
         principal.may_change(project)
         task = await self._tasks.get(principal, order.task)
         resolved = await self._references.resolve(project, task.descriptor, order.inputs)
-        inputs, problems = provisioning.provision(task.descriptor, StoredInputs(), resolved)
+        inputs, problems = provisioning.provision(
+            task.descriptor, StoredInputs(), resolved, index_guard=self._index_guard
+        )
         if order.start:
             given = order.inputs.names()
             lacks = provisioning.for_start(task.descriptor, inputs)[1]
@@ -117,7 +123,7 @@ class Runs:
             given = await self._references.resolve(project, descriptor, given)
         async with self._database.connection() as connection:
             task = await self._tasks.find(connection, principal, order.task)
-            inputs = _provisioned(task.descriptor, StoredInputs(), given)
+            inputs = self._provisioned(task.descriptor, StoredInputs(), given)
             state = _unstarted_state(task.descriptor, inputs)
             if order.start:
                 inputs, state = _ready(task.descriptor, inputs), RunState.QUEUED
@@ -133,6 +139,7 @@ class Runs:
                 labels=order.labels,
                 inputs=inputs_to_json(inputs),
                 missing_inputs=provisioning.missing(task.descriptor, inputs),
+                warnings=_warnings(inputs),
                 pending_reasons=_waits(task) if order.start else (),
             )
             run = await self._insert(connection, new)
@@ -149,7 +156,9 @@ class Runs:
             inputs = await self._inputs_of(connection, run_id)
         descriptor = await self._tasks.descriptor(run.task_id)
         resolved = await self._references.resolve(run.project, descriptor, given)
-        return run, provisioning.provision(descriptor, inputs, resolved)[1]
+        return run, provisioning.provision(
+            descriptor, inputs, resolved, index_guard=self._index_guard
+        )[1]
 
     async def provision(self, principal: Principal, run_id: UUID, given: GivenInputs) -> RunRecord:
         """Give values to inputs, all or nothing."""
@@ -162,7 +171,7 @@ class Runs:
             resolved = await self._references.resolve(run.project, descriptor, given)
 
         def change(descriptor: Descriptor, inputs: StoredInputs) -> StoredInputs:
-            return _provisioned(descriptor, inputs, resolved)
+            return self._provisioned(descriptor, inputs, resolved)
 
         async with self._database.transaction() as connection:
             run = await self.changeable(connection, principal, run_id)
@@ -195,6 +204,7 @@ class Runs:
             run.id,
             inputs=inputs_to_json(inputs),
             missing_inputs=provisioning.missing(descriptor, inputs),
+            warnings=_warnings(inputs),
             message=message,
         )
         assert changed is not None, "the run is locked"
@@ -213,8 +223,9 @@ class Runs:
             found = await self._inputs_of(connection, run_id)
             inputs = _ready(task.descriptor, found)
             await runs.provision(
-                connection, run_id, inputs=inputs_to_json(inputs), missing_inputs=(), message=""
-            )
+                connection, run_id, inputs=inputs_to_json(inputs), missing_inputs=(),
+                warnings=_warnings(inputs), message="",
+            )  # fmt: skip
             change = RunChange(state=RunState.QUEUED, pending_reasons=_waits(task))
             started = await runs.change(
                 connection, run_id, change, came_from=came_from(RunState.QUEUED)
@@ -295,7 +306,8 @@ class Runs:
                 id=new_id, project=old.project, owner=principal.name, task_id=old.task_id,
                 state=RunState.QUEUED, request_id=request.id, request_hash=request.hash,
                 retry_of=old.id, labels=old.labels, missing_inputs=(),
-                inputs=inputs_to_json(inputs), pending_reasons=_waits(task),
+                inputs=inputs_to_json(inputs), warnings=_warnings(inputs),
+                pending_reasons=_waits(task),
             )  # fmt: skip
             run = await self._insert(connection, new)
             if run.id != new_id:  # the request came before
@@ -354,6 +366,16 @@ class Runs:
         if run.state is not RunState.SUCCEEDED or found is None:
             raise no_outputs(run)
         return run, await self._tasks.descriptor(run.task_id), found
+
+    def _provisioned(
+        self, descriptor: Descriptor, inputs: StoredInputs, given: GivenInputs
+    ) -> StoredInputs:
+        changed, problems = provisioning.provision(
+            descriptor, inputs, given, index_guard=self._index_guard
+        )
+        if problems:
+            raise InvalidArgument("Values are refused.", problems=problems)
+        return changed
 
     async def _of_principal(
         self, connection: Connection, principal: Principal, run_id: UUID
@@ -445,13 +467,6 @@ def _no_such_run(run_id: UUID) -> NotFound:
     )
 
 
-def _provisioned(descriptor: Descriptor, inputs: StoredInputs, given: GivenInputs) -> StoredInputs:
-    changed, problems = provisioning.provision(descriptor, inputs, given)
-    if problems:
-        raise InvalidArgument("Values are refused.", problems=problems)
-    return changed
-
-
 def _ready(descriptor: Descriptor, inputs: StoredInputs) -> StoredInputs:
     ready, problems = provisioning.for_start(descriptor, inputs)
     if problems:
@@ -465,6 +480,10 @@ def _ready(descriptor: Descriptor, inputs: StoredInputs) -> StoredInputs:
 
 def _unstarted_state(descriptor: Descriptor, inputs: StoredInputs) -> RunState:
     return RunState.CREATED if provisioning.missing(descriptor, inputs) else RunState.PROVISIONED
+
+
+def _warnings(inputs: StoredInputs) -> list[Json]:
+    return [problem_json(warning) for warning in limited(inputs.warnings(), "")]
 
 
 def _waits(task: Task) -> list[Json]:

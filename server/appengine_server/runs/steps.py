@@ -160,7 +160,9 @@ class Steps:
         run = claimed.run
         descriptor = await self._tasks.descriptor(run.task_id)
         inputs = inputs_from_json(claimed.inputs)
-        collected = await self._outputs.collect(run.id, run.attempt, descriptor, inputs)
+        collected = await self._outputs.collect(
+            AttemptRef(run.id, run.attempt), run.project, descriptor, inputs
+        )
         return with_unsent(collected, arrival.unsent, descriptor)
 
     async def finish_cancel(self, claimed: ClaimedRun, ref: AttemptRef) -> bool:

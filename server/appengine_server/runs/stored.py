@@ -14,10 +14,15 @@ from typing import Any
 from uuid import UUID
 
 from appengine_contract.layout import item_label
+from appengine_contract.problems import Problem
 from appengine_contract.values import ArrayValue, NullValue, ReferenceValue, Value
 from appengine_contract.values_json import from_json, to_json
 
 from appengine_server.database.records import Json
+from appengine_server.problems_json import problem_json, problem_of
+
+Index = tuple[int, ...]
+"""The place of an item, one number for each level of arrays; empty means the input itself."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -29,12 +34,18 @@ class StoredInput:
     upload: UUID | None = None
     """The upload that holds the bytes."""
     size: int | None = None
-    """Items of an array that was uploaded whole."""
+    """Items of an array that was uploaded whole, and whose items are no arrays."""
     items: Mapping[int, StoredInput] | None = None
-    """Items of an array that is given item by item."""
+    """Items of an array that is given item by item, or is an uploaded array of arrays."""
     companion: UUID | None = None
     """The upload that holds the GeoJSON beside an image."""
     from_default: bool = False
+    warnings: tuple[Problem, ...] = ()
+    """What was odd about it when it was given."""
+
+    def has_value(self) -> bool:
+        """Whether it has a value of its own: a companion alone is none."""
+        return self.value is not None or self.upload is not None or self.items is not None
 
     def uploads(self) -> set[UUID]:
         """Every upload whose bytes this input needs."""
@@ -53,8 +64,17 @@ class StoredInput:
 
     def missing_index(self) -> int | None:
         """The first gap among items that were given one by one; None where there is none."""
-        items = {index for index, item in (self.items or {}).items() if _has_value(item)}
-        return next((index for index in range(len(self.items or {})) if index not in items), None)
+        found = self.items or {}
+        for index in range(len(found)):
+            if index not in found or not found[index].has_value():
+                return index
+        return None
+
+    def all_warnings(self) -> Iterator[Problem]:
+        """Its own and those of its items."""
+        yield from self.warnings
+        for item in (self.items or {}).values():
+            yield from item.all_warnings()
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,7 +85,7 @@ class StoredInputs:
 
     def names(self) -> set[str]:
         """Inputs that have a value of their own: what only has a companion does not count."""
-        return {name for name, given in self.by_name.items() if _has_value(given)}
+        return {name for name, given in self.by_name.items() if given.has_value()}
 
     def uploads(self) -> set[UUID]:
         """Every upload whose bytes are needed."""
@@ -79,48 +99,38 @@ class StoredInputs:
             if (size := given.array_size()) is not None
         }
 
+    def warnings(self) -> list[Problem]:
+        """What was odd about the values that the inputs have now."""
+        return [one for given in self.by_name.values() for one in given.all_warnings()]
+
     def with_input(self, name: str, given: StoredInput) -> StoredInputs:
         """The same with this input replaced completely."""
         return StoredInputs({**self.by_name, name: given})
 
-    def with_items(self, name: str, items: Mapping[int, StoredInput]) -> StoredInputs:
+    def with_items(self, name: str, items: Mapping[Index, StoredInput]) -> StoredInputs:
         """The same with these items of an array added or replaced."""
-        before = self.by_name.get(name)
-        kept = _items_of(before) if before else {}
-        return self.with_input(name, StoredInput(items={**kept, **items}))
+        return self.with_input(name, _with_items(self.by_name.get(name), items))
 
-    def with_companion(self, name: str, upload: UUID) -> StoredInputs:
-        """The same with the GeoJSON beside an image replaced."""
-        before = self.by_name.get(name, StoredInput())
-        return self.with_input(name, replace(before, companion=upload))
+    def with_companion(self, name: str, upload: UUID, index: Index = ()) -> StoredInputs:
+        """The same with the GeoJSON beside an image replaced; `index` says which of an array."""
+        before = _item_at(self.by_name.get(name), index)
+        given = replace(before, companion=upload)
+        return self.with_items(name, {index: given}) if index else self.with_input(name, given)
 
-    def with_item_companion(self, name: str, index: int, upload: UUID) -> StoredInputs:
-        """The same with the GeoJSON beside an item of an array of images replaced."""
-        items = _items_of(self.by_name.get(name) or StoredInput())
-        item = replace(items.get(index, StoredInput()), companion=upload)
-        return self.with_items(name, {index: item})
-
-    def values(self) -> Iterator[tuple[str, tuple[int, ...], Value]]:
+    def values(self) -> Iterator[tuple[str, Index, Value]]:
         """Every value in the row, with its input and, of an item given by itself, its index."""
         for name, given in self.by_name.items():
-            if given.value is not None:
-                yield name, (), given.value
-            for index, item in (given.items or {}).items():
-                if item.value is not None:
-                    yield name, (index,), item.value
+            for index, value in _values_of(given, ()):
+                yield name, index, value
 
-    def with_values(self, values: Iterable[tuple[str, tuple[int, ...], Value]]) -> StoredInputs:
+    def with_values(self, values: Iterable[tuple[str, Index, Value]]) -> StoredInputs:
         """The same with some of these values replaced, and what belongs to them kept."""
         found = dict(self.by_name)
-        items: defaultdict[str, dict[int, StoredInput]] = defaultdict(dict)
+        several: defaultdict[str, dict[Index, Value]] = defaultdict(dict)
         for name, index, value in values:
-            if not index:
-                found[name] = replace(found[name], value=value)
-                continue
-            before = (found[name].items or {})[index[0]]
-            items[name][index[0]] = replace(before, value=value)
-        for name, several in items.items():
-            found[name] = replace(found[name], items={**(found[name].items or {}), **several})
+            several[name][index] = value
+        for name, by_index in several.items():
+            found[name] = _with_values(found[name], by_index)
         return StoredInputs(found)
 
     def references(self) -> Iterator[tuple[str, ReferenceValue]]:
@@ -131,6 +141,46 @@ class StoredInputs:
     def without(self, name: str) -> StoredInputs:
         """The same with this input cleared."""
         return StoredInputs({other: v for other, v in self.by_name.items() if other != name})
+
+
+def _with_items(before: StoredInput | None, items: Mapping[Index, StoredInput]) -> StoredInput:
+    found = dict(_items_of(before or StoredInput()))
+    deeper: defaultdict[int, dict[Index, StoredInput]] = defaultdict(dict)
+    for (first, *rest), item in items.items():
+        if rest:
+            deeper[first][tuple(rest)] = item
+        else:
+            found[first] = item
+    for first, inner in deeper.items():
+        found[first] = _with_items(found.get(first), inner)
+    return StoredInput(items=found, warnings=before.warnings if before else ())
+
+
+def _item_at(given: StoredInput | None, index: Index) -> StoredInput:
+    for number in index:
+        given = _items_of(given or StoredInput()).get(number)
+    return given or StoredInput()
+
+
+def _values_of(given: StoredInput, at: Index) -> Iterator[tuple[Index, Value]]:
+    if given.value is not None:
+        yield at, given.value
+    for number, item in (given.items or {}).items():
+        yield from _values_of(item, (*at, number))
+
+
+def _with_values(given: StoredInput, values: Mapping[Index, Value]) -> StoredInput:
+    if () in values:
+        given = replace(given, value=values[()])
+    items: defaultdict[int, dict[Index, Value]] = defaultdict(dict)
+    for index, value in values.items():
+        if index:
+            items[index[0]][index[1:]] = value
+    if not items:
+        return given
+    before = given.items or {}
+    changed = {number: _with_values(before[number], inner) for number, inner in items.items()}
+    return replace(given, items={**before, **changed})
 
 
 def _items_of(given: StoredInput) -> Mapping[int, StoredInput]:
@@ -148,10 +198,6 @@ def _references(value: Value, at: str) -> Iterator[tuple[str, ReferenceValue]]:
     elif isinstance(value, ArrayValue):
         for index, item in enumerate(value.items):
             yield from _references(item, f"{at}[{index}]")
-
-
-def _has_value(given: StoredInput) -> bool:
-    return given.value is not None or given.upload is not None or given.items is not None
 
 
 def inputs_to_json(inputs: StoredInputs) -> Json:
@@ -178,6 +224,8 @@ def _to_json(given: StoredInput) -> dict[str, Any]:
         found["companion"] = str(given.companion)
     if given.from_default:
         found["from_default"] = True
+    if given.warnings:
+        found["warnings"] = [problem_json(warning) for warning in given.warnings]
     return found
 
 
@@ -192,4 +240,5 @@ def _from_json(found: Json) -> StoredInput:
         else {int(index): _from_json(item) for index, item in items.items()},
         companion=UUID(found["companion"]) if "companion" in found else None,
         from_default=found.get("from_default", False),
+        warnings=tuple(problem_of(warning) for warning in found.get("warnings", ())),
     )

@@ -43,14 +43,15 @@ from appengine_server.runs.agents import Agents
 from appengine_server.runs.arrivals import Arrivals
 from appengine_server.runs.effects import REMOVE_PROVISIONED
 from appengine_server.runs.layout import is_laid_out, lay_out_preview
-from appengine_server.runs.received import Received, check_received
+from appengine_server.runs.outputs import output_references
+from appengine_server.runs.received import Received, ReceivingLimits, check_received
 from appengine_server.runs.references import References
 from appengine_server.runs.runs import Runs, no_outputs
 from appengine_server.runs.state import UNSTARTED
 from appengine_server.runs.stored import StoredInputs
 from appengine_server.storage.commit import commit_tree
 from appengine_server.storage.layout import StorageLayout
-from appengine_server.storage.listing import NO_LINKS, Links, Tree, plan_tree
+from appengine_server.storage.listing import Links, Tree, plan_tree
 from appengine_server.storage.quota import no_raw_os_errors
 from appengine_server.storage.tree import Place
 from appengine_server.storage.uploads import Uploads
@@ -109,6 +110,7 @@ class Transfers:
         references: References,
         agents: Agents,
         arrivals: Arrivals,
+        receiving: ReceivingLimits,
     ) -> None:
         self._database = database
         self._layout = layout
@@ -119,6 +121,7 @@ class Transfers:
         self._references = references
         self._agents = agents
         self._arrivals = arrivals
+        self._receiving = receiving
 
     async def start(self, caller: Caller, order: UploadOrder) -> UploadRecord:
         """Open an upload."""
@@ -228,8 +231,9 @@ class Transfers:
         Raises EtagMismatch when an etag is given and the content is no longer of it.
         """
         principal = await self._reader(caller, name)
-        root = await self._root(principal, name)
-        links = await self._links(caller, principal, name)
+        run = await self._runs.get(principal, name.run_id)
+        root = await self._root(principal, run, name)
+        links = await self._links(caller, principal, run, name)
         tree = await plan_tree(root, name.path, links=links)
         if etag and etag != tree.etag:
             raise EtagMismatch("The content has changed since: begin the download again.")
@@ -256,25 +260,29 @@ class Transfers:
             raise RunStateRefused("The task has not ended: wait for the order to send its outputs.")
         return record or await self._arrivals.open(run, rescue=False)
 
-    async def _root(self, principal: Principal, name: ResourceName) -> Path:
-        run = await self._runs.get(principal, name.run_id)
+    async def _root(self, principal: Principal, run: RunRecord, name: ResourceName) -> Path:
         if name.kind == "run_inputs":
             return await self._inputs_root(principal, run)
         if name.kind == "run_outputs":
             if run.state is not RunState.SUCCEEDED or run.outputs_attempt is None:
                 raise no_outputs(run)
             return self._layout.outputs(run.id, run.outputs_attempt)
-        attempt = name.attempt or run.attempt
+        attempt = _attempt_of(run, name)
         if not 1 <= attempt <= run.attempt:
             count = "1 attempt" if run.attempt == 1 else f"{run.attempt} attempts"
             raise NotFound(f"The run has {count}, so there is no attempt {attempt}.")
         return self._layout.outputs(run.id, attempt)
 
-    async def _links(self, caller: Caller, principal: Principal, name: ResourceName) -> Links:
-        """For inputs the content of the dataset's files, which whoever asks may not have."""
+    async def _links(
+        self, caller: Caller, principal: Principal, run: RunRecord, name: ResourceName
+    ) -> Links:
+        """The content of the dataset's files, which whoever asks may not have."""
         if name.kind != "run_inputs":
-            return NO_LINKS
-        run, _, inputs = await self._runs.inputs(principal, name.run_id)
+            recorded = await asyncio.to_thread(
+                output_references, self._layout, run.id, _attempt_of(run, name)
+            )
+            return self._references.followed(run.project, recorded)
+        _, _, inputs = await self._runs.inputs(principal, name.run_id)
         if isinstance(caller, AttemptPrincipal):
             return self._references.agents_links(run.project, inputs)
         return self._references.links(run.project, inputs)
@@ -371,8 +379,9 @@ class Transfers:
         place = self._layout.uploaded(run.id, record.id)
         moved = await asyncio.to_thread(place.exists)
         received = await asyncio.to_thread(
-            check_received, parameter, record.part, place if moved else tree, record.id
-        )
+            check_received, parameter, record.part, place if moved else tree, record.id,
+            self._receiving,
+        )  # fmt: skip
         if not moved:
             await asyncio.to_thread(self._move, run.id, tree, place)
         await self._faults.reach("upload.moved")
@@ -431,6 +440,13 @@ class Transfers:
         self._layout.make_run(run_id)
         place.parent.mkdir(exist_ok=True)
         commit_tree(tree, place)
+
+
+def _attempt_of(run: RunRecord, name: ResourceName) -> int:
+    """The attempt whose files are named."""
+    if name.kind == "run_outputs" and run.outputs_attempt is not None:
+        return run.outputs_attempt
+    return name.attempt or run.attempt
 
 
 def _parameter(descriptor: Descriptor, name: str) -> Parameter:

@@ -79,9 +79,7 @@ def check_link_target(path: str, target: str) -> None:
     `..` is allowed at the front only. There it climbs from the link's own folder, which is no link;
     behind a name it would climb from wherever that name leads, which may be another link.
     """
-    if not target:
-        raise PathRefused("LINK_EMPTY", f"the link {_shown(path)} points nowhere")
-    _check_text(target, "link target")
+    check_link_text(path, target)
     if target.startswith("/"):
         raise PathRefused("LINK_ABSOLUTE", f"the link {_shown(path)} points to an absolute path")
     parts = [part for part in target.split("/") if part not in ("", ".")]
@@ -94,6 +92,13 @@ def check_link_target(path: str, target: str) -> None:
         raise PathRefused(
             "LINK_NOT_PLAIN", f"the target of the link {_shown(path)} has `..` behind a name"
         )
+
+
+def check_link_text(path: str, target: str) -> None:
+    """Raise PathRefused unless the link at `path` can be made; it may lead anywhere."""
+    if not target:
+        raise PathRefused("LINK_EMPTY", f"the link {_shown(path)} points nowhere")
+    _check_text(target, "link target")
 
 
 def _check_text(text: str, what: str) -> None:

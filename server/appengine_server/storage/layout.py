@@ -95,6 +95,10 @@ class StorageLayout:
         """What was found in the outputs when they were checked."""
         return self.attempt(run_id, number) / "manifest"
 
+    def output_references(self, run_id: Id, number: int) -> Path:
+        """What of the outputs lies in datasets."""
+        return self.attempt(run_id, number) / "references"
+
     def make_task(self, task_id: Id) -> Path:
         """Make the folder of a task."""
         return _make(self.task(task_id), _PRIVATE_MODE)

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from appengine_server.storage.sequence import SequenceLimits
+from appengine_server.storage.beneath import check_link_target
+from appengine_server.storage.sequence import LinkCheck, SequenceLimits
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -17,6 +18,8 @@ class UploadLimits:
     """Largest sum of the file sizes of an upload."""
     entries: int = 1_000_000
     """Most files, folders and links of an upload."""
+    check_link: LinkCheck = check_link_target
+    """Raises PathRefused for a path and target of a link that may not be."""
     persist_bytes: int = 32 << 20
     """What was received is at most so far ahead of what is persisted."""
     persist_seconds: float = 1.0
@@ -29,5 +32,6 @@ class UploadLimits:
     def sequence(self) -> SequenceLimits:
         """The part that concerns what is sent."""
         return SequenceLimits(
-            chunk_bytes=self.chunk_bytes, total_bytes=self.total_bytes, entries=self.entries
-        )
+            chunk_bytes=self.chunk_bytes, total_bytes=self.total_bytes, entries=self.entries,
+            check_link=self.check_link,
+        )  # fmt: skip

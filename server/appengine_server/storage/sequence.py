@@ -6,7 +6,7 @@ begin behind it. Everything else that does not fit is wrong whatever the state, 
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -24,6 +24,8 @@ from appengine_server.storage.tree import START, Chunk, Digest, Entry, EntryKind
 
 _MAX_PROBLEMS = 1000  # of one chunk: more help nobody
 
+LinkCheck = Callable[[str, str], None]
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SequenceLimits:
@@ -35,6 +37,8 @@ class SequenceLimits:
     """Largest sum of file sizes."""
     entries: int
     """Most entries."""
+    check_link: LinkCheck = check_link_target
+    """Raises PathRefused for a path and target of a link that may not be."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -182,7 +186,7 @@ class TransferSequence:
             declared += self._size - self._written
         for entry in entries:
             declared += entry.size_bytes
-            problem = _problem_with(entry)
+            problem = _problem_with(entry, self._limits.check_link)
             if problem is not None and len(problems) < _MAX_PROBLEMS:
                 problems.append(problem)
         if problems:
@@ -250,11 +254,11 @@ class TransferSequence:
         self._open = False
 
 
-def _problem_with(entry: Entry) -> Problem | None:
+def _problem_with(entry: Entry, check_link: LinkCheck) -> Problem | None:
     try:
         check_path(entry.path)
         if entry.kind is EntryKind.LINK:
-            check_link_target(entry.path, entry.link_target)
+            check_link(entry.path, entry.link_target)
     except PathRefused as refused:
         return Problem(path=_printable(entry.path), reason=refused.reason, message=str(refused))
     if entry.size_bytes < 0 or (entry.size_bytes and entry.kind is not EntryKind.FILE):

@@ -19,7 +19,7 @@ from appengine_contract.problems import ContractError, Problem
 
 from appengine_server.tasks.entry_names import shown
 
-_READ_FAILURES = (
+READ_FAILURES = (
     zipfile.BadZipFile,
     zipfile.LargeZipFile,
     zlib.error,
@@ -30,6 +30,7 @@ _READ_FAILURES = (
     ValueError,  # seeks to impossible places, names that are not UTF-8
     OverflowError,
 )
+"""What zipfile raises where a zip is broken."""
 _END_RECORD = b"PK\x05\x06"
 _END_RECORD_64 = b"PK\x06\x06"
 _LOCATOR_64 = b"PK\x06\x07"
@@ -120,7 +121,7 @@ def _close(archive: zipfile.ZipFile | None) -> None:
 def _telling(reason: str, what: str, *, path: str = "") -> Iterator[None]:
     try:
         yield
-    except _READ_FAILURES as error:
+    except READ_FAILURES as error:
         raise _refusal(reason, f"{what}: {_sentence(error)}", path) from error
     except OSError as error:
         if error.errno != errno.EINVAL:  # that is a seek to an impossible place

@@ -129,8 +129,49 @@ def test_a_folder_is_an_array_in_natural_order(tmp_path):
     assert [item.path.name for item in slides] == ["9.png", "10.png", "b2.png", "b10.png"]
     assert slides[0].companion == tmp_path / "9.geojson"
     assert slides[1].companion is None
-    with pytest.raises(errors.InvalidValue, match="for files, images and geometries only"):
-        read_inputs(TYPES, [f"ints=@{tmp_path}"], None)
+
+
+@pytest.mark.rule("array.command-line")
+def test_a_folder_is_an_array_of_values_and_of_arrays_too(tmp_path):
+    for row, numbers in enumerate(([7, 8], [], [9])):
+        (tmp_path / str(row)).mkdir()
+        (tmp_path / str(row) / "array.yml").write_text(f"size: {len(numbers)}")
+        for index, number in enumerate(numbers):
+            (tmp_path / str(row) / str(index)).write_text(f" {number}\n")
+    assert read_inputs(TYPES, [f"rows=@{tmp_path}"], None) == {"rows": [[7, 8], [], [9]]}
+    assert read_inputs(TYPES, [f"ints=@{tmp_path}/0"], None) == {"ints": [7, 8]}
+    (tmp_path / "0" / "2").write_text("0x10")
+    with pytest.raises(errors.InvalidValue, match=r"^ints\[2\]: expected an integer"):
+        read_inputs(TYPES, [f"ints=@{tmp_path}/0"], None)
+
+
+@pytest.mark.rule("array.command-line")
+def test_an_array_is_given_by_its_items_in_any_order(tmp_path):
+    options = ["rows[1]=[9]", "rows[0][1]=8", "slides[1]=ref:/d/a.png", "rows[0][0]=7",
+               "slides[0]=@b.png"]  # fmt: skip
+    assert read_inputs(TYPES, options, None) == {
+        "rows": [[7, 8], [9]],
+        "slides": [LocalFile(path=Path("b.png")), Reference("/d/a.png")],
+    }
+
+
+@pytest.mark.rule("array.command-line")
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        (["rows[0][0]=1", "rows[0][2]=1"], "rows[0][1] is missing"),
+        (["ints[1]=1"], "ints[0] is missing"),
+        (["ints[0]=1", "ints[0]=2"], "ints[0] is given 2 times"),
+        (["rows[0]=[1]", "rows[0][1]=2"], "rows[0] is given whole and by its items"),
+        (["ints=[1]", "ints[0]=2"], "ints is given whole and by its items"),
+        (["i[0]=1"], "i is no array"),
+        (["ints[0][0]=1"], "ints[0] is no array"),
+    ],
+)
+def test_items_that_make_no_array_are_explained(options, message):
+    with pytest.raises(errors.InvalidValue) as caught:
+        read_inputs(TYPES, options, None)
+    assert message in str(caught.value)
 
 
 def test_geometries_and_arrays_from_files(tmp_path):
@@ -142,7 +183,7 @@ def test_geometries_and_arrays_from_files(tmp_path):
     assert read_inputs(TYPES, [f"g=@{tmp_path}/one.geojson"], None) == {"g": POINT}
     assert read_inputs(TYPES, [f"ints=@{tmp_path}/all.json"], None) == {"ints": [1, 2]}
     shapes = read_inputs(TYPES, [f"shapes=@{tmp_path}/many.geojson"], None)["shapes"]
-    assert shapes == {"type": "FeatureCollection", "features": [1]}
+    assert shapes == '{"type": "FeatureCollection", "features": [1]}'
 
 
 def test_the_list_of_cytomine(tmp_path):

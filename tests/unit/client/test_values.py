@@ -84,10 +84,12 @@ def test_problems_in_arrays_name_the_item():
 
 @pytest.mark.rule("array.collection-input")
 def test_a_collection_is_an_array_of_geometry():
-    value = to_value(
-        typed("array/geometry"), {"type": "GeometryCollection", "geometries": [POINT]}, "x"
-    )
-    assert [json.loads(item.geometry) for item in value.array.items] == [POINT]
+    collection = {"type": "GeometryCollection", "geometries": [POINT]}
+    value = to_value(typed("array/geometry"), collection, "x")
+    assert json.loads(value.geometry) == collection, "the server takes it apart"
+    assert to_value(typed("array/geometry"), "{ }", "x").geometry == "{ }"
+    nested = to_value(typed("array/array/geometry"), [collection], "x")
+    assert json.loads(nested.array.items[0].geometry) == collection
 
 
 @pytest.mark.rule("number.disk")
@@ -204,9 +206,29 @@ def test_references_and_files_may_be_mixed(tmp_path):
     (upload,) = plan.uploads
     assert upload.part == storage_service_pb2.INPUT_PART_ITEMS
     assert sent(upload.source) == {"slides/1": b"a"}
-    ((value,),) = plan.requests
+    ((cleared, value),) = plan.requests
+    assert cleared.value.WhichOneof("kind") == "array"
     assert list(value.index) == [0]
     assert value.value.dataset.path == "/d/x"
+
+
+@pytest.mark.rule("array.mixed", "array.item-path")
+def test_only_inner_arrays_with_references_are_given_in_parts(tmp_path):
+    (tmp_path / "a").write_bytes(b"a")
+    ours, theirs = tmp_path / "a", Reference("/d/x")
+    plan = plan_inputs(
+        parameters(groups="array/array/image"),
+        {"groups": [[theirs, ours], [ours], [], [theirs]]},
+        1000,
+    )
+    (upload,) = plan.uploads
+    assert sent(upload.source) == {
+        "groups/0/1": b"a",
+        "groups/1/array.yml": b"size: 1\n",
+        "groups/1/0": b"a",
+        "groups/2/array.yml": b"size: 0\n",
+    }
+    assert [list(value.index) for value in plan.requests[0]] == [[], [0, 0], [3, 0]]
 
 
 @pytest.mark.parametrize(

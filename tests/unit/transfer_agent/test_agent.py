@@ -99,7 +99,7 @@ async def test_declared_outputs_go_first_and_small_ones_before_large_ones(bench:
 
 async def test_what_nobody_declared_does_not_keep_outputs_from_being_sent(bench: Bench) -> None:
     (bench.files / "count").write_bytes(b"17")
-    (bench.files / "away").symlink_to("/etc/passwd")
+    (bench.files / "away").symlink_to(b"/\xff")
     os.mkfifo(bench.files / "pipe")
     bench.orders.orders = deque([until(UPLOADED, order(UPLOAD, outputs=("count",)), order(STOP))])
     code, log = await bench.run("transfer")
@@ -186,8 +186,20 @@ async def test_an_order_for_the_other_half_is_not_understood(bench: Bench) -> No
     assert (await bench.run("transfer"))[0] == Exit.NOT_UNDERSTOOD
 
 
-async def test_the_server_knows_what_cannot_be_sent_before_all_has_arrived(bench: Bench) -> None:
+async def test_links_are_sent_as_they_are_for_the_server_to_judge(bench: Bench) -> None:
     (bench.files / "count").symlink_to("/etc/passwd")
+    (bench.files / "nuclei").symlink_to("../inputs/nuclei")
+    bench.orders.orders = deque([until(UPLOADED, order(UPLOAD, outputs=DECLARED), order(STOP))])
+    code, log = await bench.run("transfer")
+    assert code == Exit.DONE, log
+    assert {entry.path: entry.link_target for entry in bench.storage.entries()} == {
+        "count": "/etc/passwd",
+        "nuclei": "../inputs/nuclei",
+    }
+
+
+async def test_the_server_knows_what_cannot_be_sent_before_all_has_arrived(bench: Bench) -> None:
+    (bench.files / "count").symlink_to(b"\xff")
     (bench.files / "nuclei").mkdir()
     os.mkfifo(bench.files / "nuclei" / "0")
     (bench.files / b"\xff".decode(errors="surrogateescape")).touch()

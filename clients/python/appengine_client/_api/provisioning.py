@@ -85,14 +85,17 @@ def _has_files(declared: task_pb2.ParameterType, given: object) -> bool:
         return given is not None and not isinstance(given, Reference | ReferencePattern)
     if kind_of(declared) != "array":
         return False
-    items = items_of(declared.array.subtype, given)
+    items = items_of(given)
     return items is not None and any(_has_files(declared.array.subtype, item) for item in items)
 
 
 def _file_uploads(parameter: task_pb2.Parameter, given: object) -> Iterator[PlannedUpload]:
     """The uploads of a file, an image, or an array of them."""
     leaves = list(_leaves(parameter.type, given, parameter.name))
-    has_references = any(isinstance(leaf, Reference) for _, leaf in leaves)
+    referenced = [path for path, leaf in leaves if isinstance(leaf, Reference)]
+    has_references = bool(referenced)
+    # A folder with `array.yml` is an array whole, which clears what is referenced in it.
+    in_parts = {folder for path in referenced for folder in _folders_above(path)}
     items: list[tuple[str, Content]] = []
     companions: list[tuple[str, Content]] = []
     for path, leaf in leaves:
@@ -100,7 +103,7 @@ def _file_uploads(parameter: task_pb2.Parameter, given: object) -> Iterator[Plan
             items.append((path, leaf.path))
             if leaf.companion is not None:
                 companions.append((f"{path}.geojson", leaf.companion))
-        elif isinstance(leaf, bytes) and not has_references:
+        elif isinstance(leaf, bytes) and path.rpartition("/")[0] not in in_parts:
             items.append((path, leaf))
     if kind_of(parameter.type) == "array":  # companions of items lie beside them
         items, companions = items + companions, []
@@ -115,6 +118,11 @@ def _file_uploads(parameter: task_pb2.Parameter, given: object) -> Iterator[Plan
         )
 
 
+def _folders_above(path: str) -> Iterator[str]:
+    while path := path.rpartition("/")[0]:
+        yield path
+
+
 def _leaves(
     declared: task_pb2.ParameterType, given: object, path: str
 ) -> Iterator[tuple[str, LocalFile | Reference | bytes]]:
@@ -122,7 +130,7 @@ def _leaves(
     if kind_of(declared) in FILE_KINDS:
         yield path, _leaf(given, path)
         return
-    items = items_of(declared.array.subtype, given)
+    items = items_of(given)
     if items is None:
         raise InvalidValue(f"{path}: expected a list of files, found {given!r}")
     yield f"{path}/array.yml", array_metadata(len(items))
@@ -148,8 +156,15 @@ def _leaf(given: object, path: str) -> LocalFile | Reference:
 def _item_references(
     parameter: task_pb2.Parameter, given: object
 ) -> Iterator[run_service_pb2.InputValue]:
-    """The items of an array of files that are references; the others are uploaded."""
-    for path, leaf in _leaves(parameter.type, given, parameter.name):
+    """The items of an array of files that are references; the others are uploaded.
+
+    An empty array before them clears what the run may have had there.
+    """
+    leaves = list(_leaves(parameter.type, given, parameter.name))
+    if any(isinstance(leaf, Reference) for _, leaf in leaves):
+        empty = value_pb2.Value(array=value_pb2.ArrayValue())
+        yield run_service_pb2.InputValue(parameter=parameter.name, value=empty)
+    for path, leaf in leaves:
         if isinstance(leaf, Reference):
             reference = value_pb2.DatasetReference(path=leaf.path)
             yield run_service_pb2.InputValue(

@@ -18,7 +18,6 @@ from google.protobuf.struct_pb2 import NULL_VALUE
 
 from appengine_client.errors import InvalidValue
 
-COLLECTIONS = {"FeatureCollection": "features", "GeometryCollection": "geometries"}
 FILE_KINDS = ("file", "image")
 _INTEGER_LIMIT = 2**63
 _EXACT_LIMIT = 2**53
@@ -171,18 +170,17 @@ def _geometry(
 
 def _array(declared: task_pb2.ParameterType, given: object, where: str) -> value_pb2.Value | None:
     subtype = declared.array.subtype
-    items = items_of(subtype, given)
+    if kind_of(subtype) == "geometry" and isinstance(given, Mapping | str):
+        return _geometry(subtype, given, where)  # a collection: the server takes it apart
+    items = items_of(given)
     if items is None:
         return None
     values = [to_value(subtype, item, f"{where}[{index}]") for index, item in enumerate(items)]
     return value_pb2.Value(array=value_pb2.ArrayValue(items=values))
 
 
-def items_of(subtype: task_pb2.ParameterType, given: object) -> Sequence[object] | None:
-    """The items of an array, or None when it is none. A GeoJSON collection has its members."""
-    if isinstance(given, Mapping) and kind_of(subtype) == "geometry":
-        members = given.get(COLLECTIONS.get(str(given.get("type")), ""))
-        return members if isinstance(members, list) else None
+def items_of(given: object) -> Sequence[object] | None:
+    """The items of an array, or None when it is none."""
     if isinstance(given, Sequence) and not isinstance(given, str | bytes):
         return given
     return None

@@ -60,10 +60,10 @@ def following_links(items: Iterable[tuple[str, Content]]) -> Source:
 
 
 def keeping_links(items: Iterable[tuple[str, Content]]) -> Source:
-    """The same, but links are sent as links, and never followed.
+    """The same, but links are sent as links, wherever they lead, and never followed.
 
-    For what a task wrote: a link of its must not make us read files that it could not read.
-    Raises LocalFileError for links that lead out of the transfer.
+    For what a task wrote: a link of its must not make us read files that it could not read. Who
+    receives it judges its links.
     """
     return Source(entry for path, content in items for entry in _listed(path, content, _unfollowed))
 
@@ -122,8 +122,10 @@ def _file(path: str, local: Path, facts: os.stat_result) -> SourceEntry:
 
 def _link(path: str, local: Path) -> SourceEntry:
     target = os.readlink(local)
-    if not link_stays_inside(path, target):
-        raise LocalFileError(f"{local} is a link that leads out of what is sent, to {target}")
+    try:
+        target.encode("utf-8")
+    except UnicodeEncodeError:
+        raise LocalFileError(f"{local} is a link to a name that is not UTF-8") from None
     return SourceEntry(head=EntryHead(path=path, kind=Kind.LINK, link_target=target))
 
 

@@ -91,7 +91,7 @@ def run_command(
         typer.Option(
             "--input",
             help="NAME=VALUE, NAME=@FILE_OR_FOLDER for files, images and arrays, or NAME=ref:PATH "
-            "for files of the server's datasets; repeatable.",
+            "for files of the server's datasets; NAME[0]=… for an item of an array; repeatable.",
             metavar="NAME=VALUE",
         ),
     ] = None,

@@ -27,6 +27,10 @@ _WILD = re.compile(r"[*?[]")
 _COMPANION = ".geojson"
 _INTEGER = re.compile(r"[+-]?[0-9]+")
 _NAME_KEYS = ("parameterName", "param_name", "parameter")
+_NAME_AND_INDEX = re.compile(r"([^\[\]=]+)((?:\[[0-9]{1,9}\])+)")
+_NUMBER = re.compile(r"[0-9]+")
+_METADATA = "array.yml"
+_Index = tuple[int, ...]
 Declared = Mapping[str, "task_pb2.ParameterType"]
 
 
@@ -41,13 +45,15 @@ def read_inputs(
     if document is not None:
         inputs.update(_from_document(declared, document))
     given: dict[str, list[str]] = {}
+    items: dict[str, dict[_Index, str]] = {}
     for option in options:
-        name, separator, text = option.partition("=")
-        if not separator or not name:
-            raise InvalidValue(
-                f"--input {option!r}: expected NAME=VALUE, NAME=@FILE or NAME=ref:PATH"
-            )
-        given.setdefault(name, []).append(text)
+        name, index, text = _parts_of(option)
+        if not index:
+            given.setdefault(name, []).append(text)
+        elif index in items.setdefault(name, {}):
+            raise InvalidValue(f"--input {_labelled(name, index)} is given 2 times")
+        else:
+            items[name][index] = text
     companions = {
         name.removesuffix(_COMPANION): given.pop(name)
         for name in list(given)
@@ -55,9 +61,50 @@ def read_inputs(
     }
     for name, texts in given.items():
         inputs[name] = _from_texts(_type_of(declared, name), texts, name)
+    for name, several in items.items():
+        if name in given:
+            raise InvalidValue(f"--input {name} is given whole and by its items")
+        inputs[name] = _from_items(_type_of(declared, name), several, name)
     for name, texts in companions.items():
         inputs[name] = _with_companion(inputs.get(name), texts[-1], name)
     return inputs
+
+
+def _parts_of(option: str) -> tuple[str, _Index, str]:
+    """Name, index and value of `NAME=VALUE` or `NAME[0][2]=VALUE`."""
+    left, separator, text = option.partition("=")
+    found = _NAME_AND_INDEX.fullmatch(left)
+    if not separator or not left:
+        raise InvalidValue(f"--input {option!r}: expected NAME=VALUE, NAME=@FILE or NAME=ref:PATH")
+    if found is None:
+        return left, (), text
+    return found[1], tuple(int(number) for number in _NUMBER.findall(found[2])), text
+
+
+def _labelled(name: str, index: _Index) -> str:
+    return name + "".join(f"[{number}]" for number in index)
+
+
+def _from_items(
+    declared: task_pb2.ParameterType, items: Mapping[_Index, str], where: str
+) -> InputPython:
+    """An array whose items are given one by one, in any order."""
+    if () in items:
+        if len(items) > 1:
+            raise InvalidValue(f"--input {where} is given whole and by its items")
+        return from_text(declared, items[()], where)
+    if kind_of(declared) != "array":
+        raise InvalidValue(f"--input {where} is no array: leave out the index")
+    inner: dict[int, dict[_Index, str]] = {}
+    for (number, *rest), text in items.items():
+        inner.setdefault(number, {})[tuple(rest)] = text
+    missing = next((number for number in range(len(inner)) if number not in inner), None)
+    if missing is not None:
+        raise InvalidValue(f"--input {where}[{missing}] is missing: indexes have no gaps")
+    return [
+        _from_items(declared.array.subtype, inner[number], f"{where}[{number}]")
+        for number in range(len(inner))
+    ]
 
 
 def _type_of(declared: Declared, name: str) -> task_pb2.ParameterType:
@@ -152,26 +199,46 @@ def _array_from_json(
         plain = json.loads(text)
     except ValueError:
         raise InvalidValue(f"{where}: expected a JSON list, found {text[:60]!r}") from None
+    if isinstance(plain, dict) and kind_of(subtype) == "geometry":
+        return text  # a GeoJSON collection, whose geometries keep their bytes
     return _items(subtype, plain, where, folder)
 
 
 def _array_from_path(subtype: task_pb2.ParameterType, path: Path, where: str) -> InputPython:
-    """A folder has one item a file, in natural order; a file is an item, or holds JSON."""
+    """A folder has an item for each entry, in natural order; a file is an item, or holds JSON."""
     kind = kind_of(subtype)
     if path.is_dir():
-        if kind == "geometry":
-            return [_read_text(file, where) for file in _natural(path, companions=True)]
-        if kind in FILE_KINDS:
-            return [_image_item(file) for file in _natural(path, companions=kind == "file")]
-        raise InvalidValue(f"{where}: a folder can be given for files, images and geometries only")
+        entries = _natural(path, companions=kind != "image")
+        return [_item_from_path(subtype, entry, f"{where}[{i}]") for i, entry in enumerate(entries)]
     if kind in FILE_KINDS:
         return [LocalFile(path=path)]
     return _array_from_json(subtype, _read_text(path, where), where, path.parent)
 
 
+def _item_from_path(subtype: task_pb2.ParameterType, path: Path, where: str) -> InputPython:
+    match kind_of(subtype):
+        case "array":
+            return _array_from_path(subtype.array.subtype, path, where)
+        case "image":
+            return _image_item(path)
+        case "file":
+            return LocalFile(path=path)
+        case "geometry" | "string":
+            return _read_text(path, where)
+        case _:
+            return from_text(subtype, _read_text(path, where).strip(), where)
+
+
 def _natural(folder: Path, *, companions: bool) -> list[Path]:
-    """What a folder holds, hidden files left out, with numbers in names ordered by value."""
-    files = [file for file in folder.iterdir() if not file.name.startswith(".")]
+    """What a folder holds, with numbers in names ordered by value.
+
+    Hidden files are left out, and `array.yml`, which tells the number of items once more.
+    """
+    files = [
+        file
+        for file in folder.iterdir()
+        if not file.name.startswith(".") and file.name != _METADATA
+    ]
     if not companions:
         stems = {
             name for file in files for name in (file.name, file.stem) if file.suffix != _COMPANION
@@ -187,8 +254,6 @@ def _natural_key(name: str) -> tuple[list[tuple[int, str]], str]:
 
 def _image_item(path: Path) -> LocalFile:
     """An image with its GeoJSON file of the same name, if there is one beside it."""
-    if path.suffix == _COMPANION:
-        return LocalFile(path=path)
     beside = (path.with_name(path.name + _COMPANION), path.with_suffix(_COMPANION))
     companion = next((file for file in beside if file.is_file()), None)
     return LocalFile(path=path, companion=companion)
