@@ -206,8 +206,10 @@ class Transfers:
         return await self._status(caller, now)
 
     async def get(self, caller: Caller, upload_id: UUID) -> UploadStatus:
-        """How far an upload is."""
-        return await self._status(caller, await self._changeable(caller, upload_id))
+        """How far an upload is, once all that was received of it is persisted."""
+        record = await self._changeable(caller, upload_id)
+        await self._bytes.flush(str(upload_id))
+        return await self._status(caller, record)
 
     async def cancel(self, principal: Principal, upload_id: UUID) -> None:
         """Drop an upload with its bytes; OK if it was dropped before."""

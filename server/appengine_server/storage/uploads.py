@@ -62,6 +62,19 @@ class Uploads:
         """
         return await self._in_thread(self._place, self._layout.upload(upload_id))
 
+    async def flush(self, upload_id: Id) -> None:
+        """Persist what was received here until now, so that who asks `place` next sends less again.
+
+        The stream of who asks may be cut without our knowledge, and its writer still be at work.
+        """
+        writer = self._writers.get(self._layout.upload(upload_id).name)
+        if writer is None:
+            return
+        try:
+            await writer.persist()
+        except AppEngineError:  # it is leaving, and persists at that what it can
+            await writer.close()
+
     @asynccontextmanager
     async def open_writer(
         self, upload_id: Id, writer_id: str, *, limits: UploadLimits | None = None
