@@ -82,7 +82,7 @@ class UploadWriter:
             return
         if not chunk.data and not chunk.entries and not chunk.ends:
             return
-        self._reached = await self._guarded(self._files.apply, chunk, needed_bytes=len(chunk.data))
+        self._reached = await self._guarded(self._files.apply, chunk, written=chunk)
         await self._persist_when_far()
 
     async def persist(self) -> None:
@@ -183,13 +183,16 @@ class UploadWriter:
             await self._guarded(self._files.persist, reached)
             self._persisted = reached.place
 
-    async def _guarded(self, work: Callable[..., T], *args: object, needed_bytes: int = 0) -> T:
+    async def _guarded(
+        self, work: Callable[..., T], *args: object, written: Chunk | None = None
+    ) -> T:
         """Run `work` in a thread; remember what makes this writer useless."""
         if self._dropped and self._refusal is not None:
             raise self._refusal
         try:
             return await self._in_thread(work, *args)
         except OSError as error:
+            needed_bytes = self._files.missing_bytes(written)
             refusal = from_os_error(error, folder=self._upload, needed_bytes=needed_bytes)
             await self._drop(refusal, self._files.roll_back)
             raise refusal from error
