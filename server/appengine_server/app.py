@@ -66,6 +66,7 @@ from appengine_server.runs.runs import Runs
 from appengine_server.runs.steps import Steps
 from appengine_server.runs.submission import Submission
 from appengine_server.runs.transfers import Transfers
+from appengine_server.runs.upload_quota import UploadQuota
 from appengine_server.runs.waking import CHANNELS, Waking
 from appengine_server.runs.watching import Watching
 from appengine_server.scheduling.container.scheduler import open_container_scheduler
@@ -232,6 +233,10 @@ class Engine:
             database=database, layout=layout, upload_bytes=self._uploads, runs=self._runs,
             expiry=settings.storage.upload_expiry, faults=faults, references=references,
             agents=self.agents, arrivals=arrivals,
+            quota=UploadQuota(
+                project_bytes=settings.storage.project_quota_bytes,
+                storage_bytes=settings.storage.quota_bytes,
+            ),
         )  # fmt: skip
         self._values = ParameterValues(runs=self._runs, outputs=outputs, layout=layout)
         waking.attach(

@@ -18,7 +18,7 @@ from appengine.v1 import storage_service_pb2_grpc as pb_grpc
 from appengine.v1 import transfer_pb2
 from google.protobuf.duration_pb2 import Duration
 
-from appengine_server.errors import InvalidArgument
+from appengine_server.errors import InvalidArgument, UploadStalled
 from appengine_server.rpc import build, framing, pages, parse
 from appengine_server.rpc.interceptors.identity import caller_of, principal_of
 from appengine_server.rpc.interceptors.surround import Context
@@ -70,14 +70,15 @@ class StorageService(pb_grpc.StorageServiceServicer):
         self, messages: AsyncIterator[bytes], context: Context
     ) -> pb.UploadResponse:
         caller, frames = caller_of(context), _frames(messages)
-        begin = await _begin(frames)
+        patience_seconds = self._settings.upload_stall_limit.total_seconds()
+        begin = await _begin(frames, patience_seconds)
         upload_id = parse.uuid(begin.upload_id, "begin.upload_id")
         writer_id = str(parse.uuid(begin.writer_id, "begin.writer_id"))
         done = await self._transfers.is_finished(caller, upload_id)
         if done is not None:
             return pb.UploadResponse(upload=_upload(done))
         async with self._transfers.writing(caller, upload_id, writer_id) as writer:
-            async with aclosing(_read_ahead(frames)) as ahead:
+            async with aclosing(_read_ahead(frames, patience_seconds)) as ahead:
                 async for frame in ahead:
                     if frame.chunk is not None:
                         await writer.write(frame.chunk)
@@ -154,29 +155,51 @@ async def _frames(messages: AsyncIterator[bytes]) -> AsyncIterator[framing.Uploa
 
 
 async def _read_ahead(
-    frames: AsyncIterator[framing.UploadFrame],
+    frames: AsyncIterator[framing.UploadFrame], patience_seconds: float
 ) -> AsyncGenerator[framing.UploadFrame, None]:
     """The frames up to the finish; while one is written, the next one arrives."""
-    frame = await anext(frames, None)
+    frame = await _arrived(_start_reading(frames), patience_seconds)
     while frame is not None:
         if frame.finish is not None:
             yield frame
             return
-        coming = asyncio.ensure_future(anext(frames, None))
+        coming = _start_reading(frames)
         try:
             yield frame
-            frame = await coming
+            frame = await _arrived(coming, patience_seconds)
         finally:
             coming.cancel()
             await asyncio.gather(coming, return_exceptions=True)
 
 
-async def _begin(frames: AsyncIterator[framing.UploadFrame]) -> framing.UploadBegin:
-    async for frame in frames:
-        if frame.begin is None or frame.chunk is not None or frame.finish is not None:
-            break
-        return frame.begin
-    raise InvalidArgument("The first message of an upload holds `begin` alone.")
+_Reading = asyncio.Future[framing.UploadFrame | None]
+
+
+def _start_reading(frames: AsyncIterator[framing.UploadFrame]) -> _Reading:
+    return asyncio.ensure_future(anext(frames, None))
+
+
+async def _arrived(reading: _Reading, patience_seconds: float) -> framing.UploadFrame | None:
+    try:
+        if not reading.done():
+            await asyncio.wait({reading}, timeout=patience_seconds)
+        if reading.done():
+            return reading.result()
+    finally:
+        reading.cancel()
+    raise UploadStalled(
+        f"nothing came for {patience_seconds:.0f} seconds, so the stream was ended; what was "
+        "received is kept: ask GetUpload and go on from there"
+    )
+
+
+async def _begin(
+    frames: AsyncIterator[framing.UploadFrame], patience_seconds: float
+) -> framing.UploadBegin:
+    frame = await _arrived(_start_reading(frames), patience_seconds)
+    if frame is None or frame.begin is None or frame.chunk is not None or frame.finish is not None:
+        raise InvalidArgument("The first message of an upload holds `begin` alone.")
+    return frame.begin
 
 
 def _upload(status: UploadStatus) -> pb.Upload:
