@@ -98,8 +98,9 @@ class Pull:
             _make_empty(parts)
         kept = Notes(notes) if self.name else None
         writer = TreeWriter(parts / "new", kept, link_rule=self.link_rule)
-        if noted is not None:
-            writer.go_on(noted)
+        if noted is not None and not writer.go_on(noted):
+            writer.close()
+            return self._open(parts, go_on=False)
         return writer
 
     async def _receive(self, writer: TreeWriter) -> None:
