@@ -33,6 +33,7 @@ from appengine_server.database.takeover import release_all
 from appengine_server.faultpoints import FaultPoints
 from appengine_server.identity import TokenFile
 from appengine_server.jobs import Jobs
+from appengine_server.metrics import Metrics
 from appengine_server.rpc import storage_service
 from appengine_server.rpc.agent_service import AgentService
 from appengine_server.rpc.interceptors.identity import (
@@ -166,6 +167,7 @@ class Engine:
         free_space = FreeSpace(
             base=settings.storage.base_path, low_water_bytes=settings.storage.low_water_bytes
         )
+        self.metrics = Metrics()
         self._settings = settings
         self._bells = Bells()
         self._waking = waking = Waking(self._bells)
@@ -281,7 +283,9 @@ class Engine:
             Service(
                 full_name=storage_service.FULL_NAME,
                 add=storage_service.add_to_server,
-                servicer=StorageService(self._transfers, self._settings.storage),
+                servicer=StorageService(
+                    self._transfers, self._settings.storage, self.metrics.transfers
+                ),
             ),
             Service(
                 full_name=_full_name(agent_service_pb2.DESCRIPTOR, "AgentService"),

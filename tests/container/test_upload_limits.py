@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import json
 import threading
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -239,6 +240,16 @@ def test_a_client_that_sends_nothing_is_left_and_may_go_on(limited: Limited) -> 
     assert (refused.value.status, refused.value.reason) == ("ABORTED", "UPLOAD_STALLED")
     assert limited.upload(upload_id).persisted.bytes == MIB
     assert limited.send_whole(upload_id, 3 * MIB).state == pb.UPLOAD_STATE_FINISHED
+    [stalled, resumed] = logged(limited, "transfer.ended")[-2:]
+    assert (stalled["outcome"], stalled["moved_bytes"]) == ("refused", MIB)
+    assert (resumed["outcome"], resumed["began_at_bytes"]) == ("ended", MIB)
+    assert (resumed["moved_bytes"], resumed["repeated_bytes"]) == (3 * MIB, MIB)
+
+
+def logged(limited: Limited, event: str) -> list[dict[str, Any]]:
+    lines = limited.engine.server.log.read_text().splitlines()
+    entries = [json.loads(line) for line in lines if line.startswith("{")]
+    return [entry for entry in entries if entry["event"] == event]
 
 
 def test_a_stream_that_never_begins_is_left(limited: Limited) -> None:

@@ -19,6 +19,7 @@ from appengine.v1 import transfer_pb2
 from google.protobuf.duration_pb2 import Duration
 
 from appengine_server.errors import InvalidArgument, UploadStalled
+from appengine_server.metrics import Stream, TransferMetrics
 from appengine_server.rpc import build, framing, pages, parse
 from appengine_server.rpc.interceptors.identity import caller_of, principal_of
 from appengine_server.rpc.interceptors.surround import Context
@@ -26,6 +27,8 @@ from appengine_server.runs.outputs import INLINE_VALUE_BYTES
 from appengine_server.runs.transfers import Transfers, UploadStatus
 from appengine_server.settings import StorageSettings
 from appengine_server.storage.downloads import read_chunks
+from appengine_server.storage.tree import Place
+from appengine_server.storage.writer import UploadWriter
 from appengine_server.version import VERSION
 
 CHUNK_BYTES = 2 << 20
@@ -39,9 +42,12 @@ FULL_NAME = pb.DESCRIPTOR.services_by_name["StorageService"].full_name
 class StorageService(pb_grpc.StorageServiceServicer):
     """Borrows everything that it is given."""
 
-    def __init__(self, transfers: Transfers, settings: StorageSettings) -> None:
+    def __init__(
+        self, transfers: Transfers, settings: StorageSettings, metrics: TransferMetrics
+    ) -> None:
         self._transfers = transfers
         self._settings = settings
+        self._metrics = metrics
 
     async def GetCapabilities(
         self, request: pb.GetCapabilitiesRequest, context: Context
@@ -77,16 +83,16 @@ class StorageService(pb_grpc.StorageServiceServicer):
         done = await self._transfers.is_finished(caller, upload_id)
         if done is not None:
             return pb.UploadResponse(upload=_upload(done))
-        async with self._transfers.writing(caller, upload_id, writer_id) as writer:
-            async with aclosing(_read_ahead(frames, patience_seconds)) as ahead:
-                async for frame in ahead:
-                    if frame.chunk is not None:
-                        await writer.write(frame.chunk)
-                    if frame.finish is not None:
-                        end = frame.finish
-                        status = await self._transfers.finish(caller, upload_id, writer, end)
-                        return pb.UploadResponse(upload=_upload(status))
-            await writer.persist()
+        with self._metrics.stream("upload") as count:
+            async with (
+                self._transfers.writing(caller, upload_id, writer_id) as writer,
+                aclosing(_read_ahead(frames, patience_seconds)) as ahead,
+            ):
+                end = await _receive(ahead, writer, count)
+                if end is not None:
+                    done = await self._transfers.finish(caller, upload_id, writer, end)
+                    return pb.UploadResponse(upload=_upload(done))
+                await writer.persist()
         return pb.UploadResponse(upload=_upload(await self._transfers.get(caller, upload_id)))
 
     async def GetUpload(
@@ -124,8 +130,12 @@ class StorageService(pb_grpc.StorageServiceServicer):
         start = framing.place_value(getattr(request, "from"))
         head = framing.DownloadHead(etag=tree.etag, end=tree.end)
         yield framing.DownloadFrame(head=head)
-        async for chunk in read_chunks(tree, start, limit_bytes=limit, chunk_bytes=CHUNK_BYTES):
-            yield framing.DownloadFrame(chunk=chunk)
+        chunks = read_chunks(tree, start, limit_bytes=limit, chunk_bytes=CHUNK_BYTES)
+        with self._metrics.stream("download") as count:
+            count.began_at_bytes = start.bytes
+            async for chunk in chunks:
+                yield framing.DownloadFrame(chunk=chunk)
+                count.moved(len(chunk.data))
 
 
 def add_to_server(servicer: StorageService, server: grpc.aio.Server) -> None:
@@ -144,6 +154,22 @@ def add_to_server(servicer: StorageService, server: grpc.aio.Server) -> None:
     }
     server.add_registered_method_handlers(FULL_NAME, handlers)
     server.add_generic_rpc_handlers((grpc.method_handlers_generic_handler(FULL_NAME, handlers),))
+
+
+async def _receive(
+    frames: AsyncIterator[framing.UploadFrame], writer: UploadWriter, count: Stream
+) -> Place | None:
+    """Write all chunks; answers where the transfer ends, None if the stream ended without it."""
+    count.began_at_bytes = writer.received.bytes
+    async for frame in frames:
+        if frame.chunk is not None:
+            held_bytes, sent_bytes = writer.received.bytes, len(frame.chunk.data)
+            await writer.write(frame.chunk)
+            count.moved(sent_bytes)
+            count.repeated_bytes += sent_bytes - (writer.received.bytes - held_bytes)
+        if frame.finish is not None:
+            return frame.finish
+    return None
 
 
 async def _frames(messages: AsyncIterator[bytes]) -> AsyncIterator[framing.UploadFrame]:
