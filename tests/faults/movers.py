@@ -65,9 +65,18 @@ class Mover:
             self._handle = -1
         if not self._result.exists():
             return False
-        told = self._result.read_text()
-        assert told == "", told
+        assert self.failure() == "", self.failure()
         return True
+
+    def failure(self) -> str:
+        """What went wrong in a process that has ended by itself."""
+        return self._result.read_text()
+
+    async def failed(self) -> str:
+        """Wait for the end of a process that cannot do its work; answers why."""
+        while not self._has_ended():
+            await asyncio.sleep(0.005)
+        return self.failure()
 
     def _has_ended(self) -> bool:
         return self._handle < 0 or bool(select.select([self._handle], [], [], 0)[0])

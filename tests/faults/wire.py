@@ -45,6 +45,11 @@ class Wire:
         for end in list(self._ends):
             end.close(reset=reset)
 
+    def freeze(self) -> None:
+        """Carry nothing more on these connections, and end none: a network that lost its way."""
+        for end in self._ends:
+            end.freeze()
+
     def carry(self, end: _End, data: bytes) -> None:
         """Pass on what came in at one end."""
         direction = end.direction
@@ -78,6 +83,7 @@ class _End(asyncio.Protocol):
         self.other = other
         self.transport: asyncio.Transport | None = None
         self._opening: asyncio.Task[None] | None = None
+        self._is_frozen = False
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         assert isinstance(transport, asyncio.Transport)
@@ -113,7 +119,7 @@ class _End(asyncio.Protocol):
             self.other.transport.pause_reading()
 
     def resume_writing(self) -> None:
-        if self.other is not None and self.other.transport is not None:
+        if not self._is_frozen and self.other is not None and self.other.transport is not None:
             self.other.transport.resume_reading()
 
     def connection_lost(self, error: Exception | None) -> None:
@@ -121,6 +127,11 @@ class _End(asyncio.Protocol):
         self.transport = None
         if self.other is not None and self.other.transport is not None:
             self.other.transport.close()
+
+    def freeze(self) -> None:
+        self._is_frozen = True
+        if self.transport is not None:
+            self.transport.pause_reading()
 
     def close(self, *, reset: bool) -> None:
         if self.transport is None:

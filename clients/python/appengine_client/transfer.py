@@ -22,6 +22,7 @@ from appengine_client._transfer.places import (
 from appengine_client._transfer.pull import DownloadRemote, Fetched, Pull
 from appengine_client._transfer.push import OnProgress, Progress, Push, UploadRemote
 from appengine_client._transfer.source import (
+    Digest,
     LinkRule,
     Source,
     SourceEntry,
@@ -39,6 +40,7 @@ __all__ = [
     "Backoff",
     "Connection",
     "ConnectionSettings",
+    "Digest",
     "DownloadRemote",
     "DownloadState",
     "EntryHead",
