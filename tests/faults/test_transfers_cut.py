@@ -61,3 +61,28 @@ async def test_a_download_goes_on_after_a_cut(
     transfers.note("cut", "download", shape, wire)
     transfers.check_content(memory, shape)
     assert names(memory) == {shape}
+
+
+async def test_a_download_from_a_run_that_was_not_started_goes_on_while_others_look(
+    transfers: TransferBench, extra_round: int, memory: Path
+) -> None:
+    chance = transfers.figures.chance("cut download, not started", extra_round)
+    run_id = await transfers.create_run()
+    upload_id = await transfers.start_upload(run_id, "tree")
+    source = following_links([("tree", transfers.content / "tree")])
+    resource = pb.Resource(run_inputs=run_id, path="tree")
+    async with (
+        open_wire(lambda: transfers.server.address) as wire,
+        connect(wire.address) as client,
+    ):
+        await push(source, client.connection, upload_id)
+        at_byte = transfers.planned_byte(chance, "tree")
+        wire.carried["down"] = 0
+        wire.arm("down", at_byte, lambda: wire.cut(reset=True))
+        async with transfers.read_meanwhile(run_id, memory):
+            began = time.monotonic()
+            await pull(resource, memory, client.connection)
+    transfers.figures.add("download before the start, cut", time.monotonic() - began)
+    transfers.note("cut before the start", "download", "tree", wire)
+    transfers.check_content(memory, "tree")
+    await transfers.check_nothing_left(run_id)
