@@ -131,8 +131,8 @@ async def pull(
         connection: To the server. It stays open.
         patience: How long to try again without progress.
         on_progress: Called in the event loop after each chunk.
-        name: A later pull with this name into this folder goes on where this one was killed.
-            Empty: nothing is left there to go on with.
+        name: A later pull with this name into this folder goes on where this one was killed, or
+            where nothing came any more. Empty: it begins anew.
         link_rule: Which links may come; `link_may_be_absolute` where what they lead to is mounted.
 
     Returns:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
 import random
 from collections.abc import Callable
@@ -10,7 +11,7 @@ from pathlib import Path
 import pytest
 from appengine.v1 import storage_service_pb2 as pb
 from appengine_client import errors
-from appengine_client.transfer import following_links, pull, push
+from appengine_client.transfer import Patience, following_links, pull, push
 
 RESOURCE = pb.Resource(run_inputs="r")
 FILES = {
@@ -26,9 +27,11 @@ async def parts(storage, connection, tmp_path, make_fault) -> Path:
     """The folder of a download that ended after 2,000 bytes, in the middle of `z`."""
     await push(following_links(list(FILES.items())), connection, "u", chunk_bytes=500)
     storage.content = list(storage.persisted)
-    storage.faults = [make_fault(4, "NOT_FOUND")]
-    with pytest.raises(errors.NotFound):
-        await pull(RESOURCE, tmp_path / "out", connection, name="n")
+    storage.faults = [make_fault(4, "UNAVAILABLE")]
+    with pytest.raises(errors.Unavailable):
+        await pull(
+            RESOURCE, tmp_path / "out", connection, name="n", patience=Patience(stall_seconds=0)
+        )
     return tmp_path / "out" / ".appengine-n.part"
 
 
@@ -80,3 +83,26 @@ SPOILS: dict[str, Callable[[Path], None]] = {
 async def test_it_begins_anew_where_the_bytes_are_others(storage, connection, parts, spoil):
     SPOILS[spoil](parts / "new")
     assert await finish(storage, connection, parts) == (0, 0)
+
+
+async def test_a_refusal_leaves_nothing(storage, connection, parts, make_fault):
+    storage.faults = [make_fault(1, "NOT_FOUND")]
+    with pytest.raises(errors.NotFound):
+        await pull(RESOURCE, parts.parent, connection, name="n")
+    assert os.listdir(parts.parent) == []
+
+
+async def test_two_at_once_do_not_meet(storage, connection, parts):
+    """The second one begins anew beside the first one, which goes on."""
+    storage.downloads.clear()
+    both = (pull(RESOURCE, parts.parent, connection, name="n") for _ in range(2))
+    await asyncio.gather(*both)
+    assert sorted(storage.downloads) == [(0, 0), (2000, 4)]
+    assert sorted(os.listdir(parts.parent)) == ["a", "d", "z"]
+
+
+async def test_what_a_killed_nameless_one_left_is_removed(storage, connection, parts):
+    left = parts.with_name(".appengine-0123456789ab.part")
+    (left / "new").mkdir(parents=True)
+    await finish(storage, connection, parts)
+    assert not left.exists()

@@ -7,7 +7,6 @@ else, no path goes through a link, and every checksum is tested before a place c
 from __future__ import annotations
 
 import os
-import shutil
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -336,8 +335,3 @@ def _drop_all_but(folder: Path, kept: set[str]) -> None:
                 os.rmdir(f"{root}/{name}")
             else:
                 os.unlink(f"{root}/{name}")
-
-
-def discard(folder: Path) -> None:
-    """Remove a folder of ours with all that is in it, if it is there."""
-    shutil.rmtree(folder, ignore_errors=True)
