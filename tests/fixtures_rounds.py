@@ -6,16 +6,16 @@ from typing import Any
 
 import pytest
 
-from tests.faults.figures import QUICK_ROUNDS, SOAK_ROUNDS, Figures, new_figures
+from tests.faults.figures import ROUNDS, Figures, new_figures
 
 _FIGURES = new_figures()
 
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
-    """A test that asks for a round runs once or twice, and twenty times with the soak tests."""
-    for name, quick in QUICK_ROUNDS.items():
+    """A test that asks for a round runs a few times, and many times with the soak tests."""
+    for name, (quick, all_rounds) in ROUNDS.items():
         if name in metafunc.fixturenames:
-            soak = [pytest.param(i, marks=pytest.mark.soak) for i in range(quick, SOAK_ROUNDS)]
+            soak = [pytest.param(i, marks=pytest.mark.soak) for i in range(quick, all_rounds)]
             metafunc.parametrize(name, [*range(quick), *soak])
 
 
@@ -34,12 +34,15 @@ def pytest_configure_node(node: Any) -> None:
 def pytest_sessionfinish(session: pytest.Session) -> None:
     if hasattr(session.config, "workeroutput"):
         session.config.workeroutput["recoveries"] = dict(_FIGURES.seconds)
+        session.config.workeroutput["carried_again"] = dict(_FIGURES.again)
 
 
 @pytest.hookimpl(optionalhook=True)
 def pytest_testnodedown(node: Any) -> None:
-    for fault, seconds in getattr(node, "workeroutput", {}).get("recoveries", {}).items():
-        _FIGURES.seconds[fault].extend(seconds)
+    told = getattr(node, "workeroutput", {})
+    for name, kept in (("recoveries", _FIGURES.seconds), ("carried_again", _FIGURES.again)):
+        for fault, values in told.get(name, {}).items():
+            kept[fault].extend(values)
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:

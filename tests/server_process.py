@@ -102,6 +102,11 @@ class ServerProcess:
         self._process.wait()
         self._process = None
 
+    def signal_kill(self) -> None:
+        """The same without waiting, for a moment that must not be missed; `kill` has to follow."""
+        assert self._process is not None
+        self._process.kill()
+
     def stop(self) -> int:
         """Ask it to stop, and wait; answers its exit code. OK if it does not run."""
         if self._process is None:

@@ -33,6 +33,7 @@ from appengine_server.database.takeover import release_all
 from appengine_server.faultpoints import FaultPoints
 from appengine_server.identity import TokenFile
 from appengine_server.jobs import Jobs
+from appengine_server.metrics import Metrics
 from appengine_server.rpc import storage_service
 from appengine_server.rpc.agent_service import AgentService
 from appengine_server.rpc.interceptors.identity import (
@@ -67,6 +68,7 @@ from appengine_server.runs.runs import Runs
 from appengine_server.runs.steps import Steps
 from appengine_server.runs.submission import Submission
 from appengine_server.runs.transfers import Transfers
+from appengine_server.runs.upload_quota import UploadQuota
 from appengine_server.runs.waking import CHANNELS, Waking
 from appengine_server.runs.watching import Watching
 from appengine_server.scheduling.container.scheduler import open_container_scheduler
@@ -167,6 +169,7 @@ class Engine:
         free_space = FreeSpace(
             base=settings.storage.base_path, low_water_bytes=settings.storage.low_water_bytes
         )
+        self.metrics = Metrics()
         self._settings = settings
         self._bells = Bells()
         self._waking = waking = Waking(self._bells)
@@ -241,6 +244,10 @@ class Engine:
             database=database, layout=layout, upload_bytes=self._uploads, runs=self._runs,
             expiry=settings.storage.upload_expiry, faults=faults, references=references,
             agents=self.agents, arrivals=arrivals, receiving=_receiving_limits(settings.runs),
+            quota=UploadQuota(
+                project_bytes=settings.storage.project_quota_bytes,
+                storage_bytes=settings.storage.quota_bytes,
+            ),
         )  # fmt: skip
         self._values = ParameterValues(runs=self._runs, outputs=outputs, layout=layout)
         waking.attach(
@@ -285,7 +292,9 @@ class Engine:
             Service(
                 full_name=storage_service.FULL_NAME,
                 add=storage_service.add_to_server,
-                servicer=StorageService(self._transfers, self._settings.storage),
+                servicer=StorageService(
+                    self._transfers, self._settings.storage, self.metrics.transfers
+                ),
             ),
             Service(
                 full_name=_full_name(agent_service_pb2.DESCRIPTOR, "AgentService"),

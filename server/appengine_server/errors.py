@@ -9,6 +9,7 @@ AppEngineError
 ├── Aborted                lost a race; ask, then go on or stop
 │   ├── ChunkCorrupt       a chunk's checksum is wrong: resume
 │   ├── UploadTaken        another writer has the upload
+│   ├── UploadStalled      nothing came for too long: go on when there is something to send
 │   ├── AttemptStale       the attempt, or this phase of it, is over: stop
 │   └── RequestIdReused    a request id came back with another request
 ├── AlreadyExists          there is one of that name
@@ -117,6 +118,12 @@ class UploadTaken(Aborted):
     """Another writer took this upload over. Stop one of the two; the other asks and goes on."""
 
     reason = "UPLOAD_TAKEN"
+
+
+class UploadStalled(Aborted):
+    """Nothing came for too long. What was received is kept: ask, and go on."""
+
+    reason = "UPLOAD_STALLED"
 
 
 class AttemptStale(Aborted):

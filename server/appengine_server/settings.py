@@ -130,6 +130,20 @@ class StorageSettings(Room):
     """Largest upload. Bundles reach 17 GB."""
     max_upload_entries: int = Field(default=1_000_000, ge=1, alias="STORAGE_MAX_UPLOAD_ENTRIES")
     """Most files, folders and links of one upload."""
+    project_quota_bytes: Annotated[int | None, BeforeValidator(_parse_bytes)] = Field(
+        default=None, ge=1, alias="STORAGE_PROJECT_QUOTA"
+    )
+    """What the uploads of one project may hold together: those under way with their announced size,
+    bundles that are not published yet, and inputs until their run is deleted. None: no limit."""
+    quota_bytes: Annotated[int | None, BeforeValidator(_parse_bytes)] = Field(
+        default=None, ge=1, alias="STORAGE_QUOTA"
+    )
+    """The same for all projects together. None: no limit but the disk."""
+    upload_stall_limit: Seconds = Field(
+        default=timedelta(minutes=2), alias="STORAGE_UPLOAD_STALL_LIMIT"
+    )
+    """A stream of an upload on which nothing comes for so many seconds is ended; what it brought is
+    kept. Clients whose disk is slow send empty chunks: ours does so after 20 s."""
     upload_expiry: Seconds = Field(default=timedelta(days=1), alias="STORAGE_UPLOAD_EXPIRY")
     """How long an idle upload is kept, in seconds."""
 

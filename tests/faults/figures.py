@@ -6,14 +6,19 @@ import os
 import random
 import statistics
 from collections import defaultdict
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 SEED_VARIABLE = "FAULT_SEED"
+MIB = 1024 * 1024
 
-QUICK_ROUNDS = {"round_number": 2, "extra_round": 1}
-"""How often a test runs that asks for a round by this name."""
-SOAK_ROUNDS = 20
-"""With the soak tests."""
+ROUNDS = {
+    "round_number": (2, 20),
+    "extra_round": (1, 20),
+    "cut_round": (10, 50),
+    "kill_round": (10, 25),
+}
+"""How often a test runs that asks for a round by this name: usually, and with the soak tests."""
 
 
 @dataclass(slots=True)
@@ -22,6 +27,8 @@ class Figures:
 
     seed: int
     seconds: dict[str, list[float]] = field(default_factory=lambda: defaultdict(list))
+    again: dict[str, list[float]] = field(default_factory=lambda: defaultdict(list))
+    """MiB that a transfer carried beyond its content, by fault."""
 
     def chance(self, *round_of: object) -> random.Random:
         """The chances of one round: the same for the same seed, whatever ran before."""
@@ -32,17 +39,28 @@ class Figures:
     def add(self, fault: str, seconds: float) -> None:
         self.seconds[fault].append(seconds)
 
+    def add_again(self, fault: str, extra_bytes: int) -> None:
+        self.again[fault].append(extra_bytes / MIB)
+
     def lines(self) -> list[str]:
         """A table: rounds that ended right, and how long they took."""
-        found = [f"{'fault':<44}{'rounds':>7}{'min s':>8}{'median':>8}{'max':>8}"]
-        for fault, took in self.seconds.items():
-            middle = statistics.median(took)
-            found.append(
-                f"{fault:<44}{len(took):>7}{min(took):>8.2f}{middle:>8.2f}{max(took):>8.2f}"
-            )
-        rounds = sum(len(took) for took in self.seconds.values())
+        found = _table("s", self.seconds)
+        if self.again:
+            found += ["", *_table("MiB", self.again)]
+        rounds = sum(map(len, self.seconds.values()))
         found.append(f"{rounds} rounds ended right; {SEED_VARIABLE}={self.seed}")
         return found
+
+
+def _table(unit: str, figures: dict[str, list[float]]) -> list[str]:
+    what = "fault" if unit == "s" else "carried beyond the content"
+    lines = [f"{what:<44}{'rounds':>7}{f'min {unit}':>8}{'median':>8}{'max':>8}"]
+    return lines + [_line(fault, values) for fault, values in figures.items()]
+
+
+def _line(fault: str, values: Sequence[float]) -> str:
+    middle = statistics.median(values)
+    return f"{fault:<44}{len(values):>7}{min(values):>8.2f}{middle:>8.2f}{max(values):>8.2f}"
 
 
 def new_figures() -> Figures:

@@ -46,7 +46,39 @@ async def test_only_bytes_of_an_expired_upload_that_became_no_input_are_removed(
     assert moved.exists() == (state == "FINISHED")
 
 
-async def _insert(database: Database, run_id: UUID, upload_id: UUID, state: str) -> None:
+@pytest.mark.parametrize("age", [timedelta(seconds=-1), timedelta(hours=1)])
+async def test_an_upload_that_nobody_went_on_with_loses_its_bytes(
+    database: Database, tmp_path: Path, age: timedelta
+) -> None:
+    layout = StorageLayout(tmp_path)
+    layout.prepare()
+    upload_id = uuid4()
+    await _insert(database, uuid4(), upload_id, "OPEN", expiry=age)
+    upload_bytes = Uploads(layout, UploadLimits(), FreeSpace(base=tmp_path, low_water_bytes=0))
+    await upload_bytes.create(upload_id)
+    async with upload_bytes.open_writer(upload_id, "writer"):
+        pass
+    assert list(layout.upload(upload_id).iterdir()) != []
+    await Retention(
+        database=database,
+        layout=layout,
+        scheduler=NoAttempts(),  # type: ignore[arg-type]
+        upload_bytes=upload_bytes,
+    ).sweep()
+    is_kept = age > timedelta(0)
+    assert layout.upload(upload_id).exists() == is_kept
+    async with database.connection() as connection:
+        assert (await uploads.get(connection, upload_id, None) is not None) == is_kept
+
+
+async def _insert(
+    database: Database,
+    run_id: UUID,
+    upload_id: UUID,
+    state: str,
+    *,
+    expiry: timedelta = timedelta(seconds=-1),
+) -> None:
     new = uploads.NewUpload(
         id=upload_id,
         project="project",
@@ -57,7 +89,7 @@ async def _insert(database: Database, run_id: UUID, upload_id: UUID, state: str)
         part=InputPart.WHOLE,
         request_id=uuid4(),
         request_hash=b"",
-        expiry=timedelta(seconds=-1),
+        expiry=expiry,
     )
     async with database.transaction() as connection:
         await uploads.insert(connection, new)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import time
 from pathlib import Path
 from uuid import uuid4
 
@@ -66,3 +68,25 @@ def test_a_preview_follows_the_inputs_and_is_not_what_the_task_gets(
     assert not is_laid_out(layout, RUN)
     folder = lay_out_once(layout, RUN, descriptor, given(3))
     assert (folder / "count").read_text().strip() == "3"
+
+
+def test_the_same_inputs_are_shown_by_the_same_files(
+    layout: StorageLayout, descriptor: Descriptor
+) -> None:
+    first = lay_out_preview(layout, RUN, descriptor, given(1))
+    inode = (first / "count").stat().st_ino
+    earlier = lay_out_preview(layout, RUN, descriptor, given(2))
+    assert lay_out_preview(layout, RUN, descriptor, given(1)) == first
+    assert (first / "count").stat().st_ino == inode
+    assert (earlier / "count").read_text().strip() == "2"
+
+
+def test_a_preview_of_earlier_inputs_goes_after_a_while(
+    layout: StorageLayout, descriptor: Descriptor
+) -> None:
+    old = lay_out_preview(layout, RUN, descriptor, given(1))
+    os.utime(old, (time.time() - 4000,) * 2)
+    recent = lay_out_preview(layout, RUN, descriptor, given(2))
+    lay_out_preview(layout, RUN, descriptor, given(3))
+    assert not old.exists()
+    assert recent.exists()

@@ -22,6 +22,7 @@ from appengine_client._transfer.places import (
 from appengine_client._transfer.pull import DownloadRemote, Fetched, Pull
 from appengine_client._transfer.push import OnProgress, Progress, Push, UploadRemote
 from appengine_client._transfer.source import (
+    Digest,
     LinkRule,
     Source,
     SourceEntry,
@@ -39,6 +40,7 @@ __all__ = [
     "Backoff",
     "Connection",
     "ConnectionSettings",
+    "Digest",
     "DownloadRemote",
     "DownloadState",
     "EntryHead",
@@ -129,8 +131,8 @@ async def pull(
         connection: To the server. It stays open.
         patience: How long to try again without progress.
         on_progress: Called in the event loop after each chunk.
-        name: A later pull with this name into this folder goes on where this one was killed.
-            Empty: nothing is left there to go on with.
+        name: A later pull with this name into this folder goes on where this one was killed, or
+            where nothing came any more. Empty: it begins anew.
         link_rule: Which links may come; `link_may_be_absolute` where what they lead to is mounted.
 
     Returns:

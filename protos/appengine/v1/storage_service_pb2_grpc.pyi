@@ -40,7 +40,8 @@ class StorageServiceStub:
     INVALID_ARGUMENT: the target is incomplete, or the parameter cannot be uploaded. NOT_FOUND: no
     such run. PERMISSION_DENIED: the caller may not change this project. FAILED_PRECONDITION
     (RUN_STATE): the run was started. ABORTED (REQUEST_ID_REUSED): the `request_id` was used for
-    another request. RESOURCE_EXHAUSTED: the upload is larger than allowed or than the free disk.
+    another request. RESOURCE_EXHAUSTED: the upload is larger than allowed (UPLOAD_TOO_LARGE), than the
+    free disk (DISK_LOW), or than what quotas leave (QUOTA_PROJECT, QUOTA_STORAGE).
     """
     Upload: grpc.StreamUnaryMultiCallable[appengine.v1.storage_service_pb2.UploadRequest, appengine.v1.storage_service_pb2.UploadResponse]
     """Upload sends the bytes. The first message has `upload_id` and `writer_id`, the last one `finish`.
@@ -51,9 +52,12 @@ class StorageServiceStub:
     not match its bytes, or the value is not valid for the parameter: nothing is kept. OUT_OF_RANGE
     (UPLOAD_PLACE): the chunk lies beyond the persisted place: ask GetUpload and go on from there.
     ABORTED (CHUNK_CORRUPT): a chunk's crc32c does not match: resume. ABORTED (UPLOAD_TAKEN): another
-    writer took over: stop one of the two. NOT_FOUND: no such upload, or it expired: start again.
+    writer took over: stop one of the two. ABORTED (UPLOAD_STALLED): nothing came for too long: resume.
+    NOT_FOUND: no such upload, or it expired: start again.
     FAILED_PRECONDITION: the run was started, or the upload was cancelled. RESOURCE_EXHAUSTED: too
-    many bytes or entries, or the disk is full.
+    many bytes or entries (UPLOAD_TOO_LARGE), the disk is full (DISK_LOW), or the uploads of the
+    project or of all hold too much (QUOTA_PROJECT, QUOTA_STORAGE); what came is kept: resume once
+    there is room.
     """
     GetUpload: grpc.UnaryUnaryMultiCallable[appengine.v1.storage_service_pb2.GetUploadRequest, appengine.v1.storage_service_pb2.GetUploadResponse]
     """GetUpload answers how far an upload is: what survives a crash of the server. It never shrinks.
@@ -96,7 +100,8 @@ class StorageServiceAsyncStub(StorageServiceStub):
     INVALID_ARGUMENT: the target is incomplete, or the parameter cannot be uploaded. NOT_FOUND: no
     such run. PERMISSION_DENIED: the caller may not change this project. FAILED_PRECONDITION
     (RUN_STATE): the run was started. ABORTED (REQUEST_ID_REUSED): the `request_id` was used for
-    another request. RESOURCE_EXHAUSTED: the upload is larger than allowed or than the free disk.
+    another request. RESOURCE_EXHAUSTED: the upload is larger than allowed (UPLOAD_TOO_LARGE), than the
+    free disk (DISK_LOW), or than what quotas leave (QUOTA_PROJECT, QUOTA_STORAGE).
     """
     Upload: grpc.aio.StreamUnaryMultiCallable[appengine.v1.storage_service_pb2.UploadRequest, appengine.v1.storage_service_pb2.UploadResponse]  # type: ignore[assignment]
     """Upload sends the bytes. The first message has `upload_id` and `writer_id`, the last one `finish`.
@@ -107,9 +112,12 @@ class StorageServiceAsyncStub(StorageServiceStub):
     not match its bytes, or the value is not valid for the parameter: nothing is kept. OUT_OF_RANGE
     (UPLOAD_PLACE): the chunk lies beyond the persisted place: ask GetUpload and go on from there.
     ABORTED (CHUNK_CORRUPT): a chunk's crc32c does not match: resume. ABORTED (UPLOAD_TAKEN): another
-    writer took over: stop one of the two. NOT_FOUND: no such upload, or it expired: start again.
+    writer took over: stop one of the two. ABORTED (UPLOAD_STALLED): nothing came for too long: resume.
+    NOT_FOUND: no such upload, or it expired: start again.
     FAILED_PRECONDITION: the run was started, or the upload was cancelled. RESOURCE_EXHAUSTED: too
-    many bytes or entries, or the disk is full.
+    many bytes or entries (UPLOAD_TOO_LARGE), the disk is full (DISK_LOW), or the uploads of the
+    project or of all hold too much (QUOTA_PROJECT, QUOTA_STORAGE); what came is kept: resume once
+    there is room.
     """
     GetUpload: grpc.aio.UnaryUnaryMultiCallable[appengine.v1.storage_service_pb2.GetUploadRequest, appengine.v1.storage_service_pb2.GetUploadResponse]  # type: ignore[assignment]
     """GetUpload answers how far an upload is: what survives a crash of the server. It never shrinks.
@@ -161,7 +169,8 @@ class StorageServiceServicer(metaclass=abc.ABCMeta):
         INVALID_ARGUMENT: the target is incomplete, or the parameter cannot be uploaded. NOT_FOUND: no
         such run. PERMISSION_DENIED: the caller may not change this project. FAILED_PRECONDITION
         (RUN_STATE): the run was started. ABORTED (REQUEST_ID_REUSED): the `request_id` was used for
-        another request. RESOURCE_EXHAUSTED: the upload is larger than allowed or than the free disk.
+        another request. RESOURCE_EXHAUSTED: the upload is larger than allowed (UPLOAD_TOO_LARGE), than the
+        free disk (DISK_LOW), or than what quotas leave (QUOTA_PROJECT, QUOTA_STORAGE).
         """
 
     @abc.abstractmethod
@@ -178,9 +187,12 @@ class StorageServiceServicer(metaclass=abc.ABCMeta):
         not match its bytes, or the value is not valid for the parameter: nothing is kept. OUT_OF_RANGE
         (UPLOAD_PLACE): the chunk lies beyond the persisted place: ask GetUpload and go on from there.
         ABORTED (CHUNK_CORRUPT): a chunk's crc32c does not match: resume. ABORTED (UPLOAD_TAKEN): another
-        writer took over: stop one of the two. NOT_FOUND: no such upload, or it expired: start again.
+        writer took over: stop one of the two. ABORTED (UPLOAD_STALLED): nothing came for too long: resume.
+        NOT_FOUND: no such upload, or it expired: start again.
         FAILED_PRECONDITION: the run was started, or the upload was cancelled. RESOURCE_EXHAUSTED: too
-        many bytes or entries, or the disk is full.
+        many bytes or entries (UPLOAD_TOO_LARGE), the disk is full (DISK_LOW), or the uploads of the
+        project or of all hold too much (QUOTA_PROJECT, QUOTA_STORAGE); what came is kept: resume once
+        there is room.
         """
 
     @abc.abstractmethod

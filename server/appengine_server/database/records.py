@@ -178,6 +178,8 @@ class UploadRecord:
     state: UploadState
     total_bytes: int
     total_entries: int
+    held_bytes: int
+    """What it counts in the quotas."""
     problems: Sequence[Json]
     expires_at: datetime
     ended_at: datetime | None

@@ -18,7 +18,7 @@ from appengine_server.database.records import (
 
 _UPLOAD = """
     id, project, owner, target, run_id, attempt, parameter, part, rescue, state, total_bytes,
-    total_entries, problems, expires_at, ended_at"""
+    total_entries, held_bytes, problems, expires_at, ended_at"""
 
 _INSERT = f"""
     INSERT INTO uploads (id, project, owner, target, run_id, parameter, part, state, request_id,
@@ -47,20 +47,29 @@ _DROP_OF_ATTEMPT = """
 _TOUCH = "UPDATE uploads SET expires_at = now() + $2 WHERE id = $1 AND state = 'OPEN'"
 
 _END = f"""
-    UPDATE uploads SET state = $2, total_bytes = $3, total_entries = $4, problems = $5,
-                       ended_at = now()
+    UPDATE uploads SET state = $2, total_bytes = $3::bigint, total_entries = $4, problems = $5,
+                       ended_at = now(), held_bytes = CASE
+                           WHEN $2 = 'FINISHED' AND target <> 'ATTEMPT_OUTPUTS' THEN $3::bigint
+                           ELSE 0 END
      WHERE id = $1 AND state = 'OPEN' RETURNING {_UPLOAD}"""
 
 _EXPIRED = """
     DELETE FROM uploads WHERE id IN (
         SELECT id FROM uploads u WHERE expires_at < now() AND NOT EXISTS (
                    SELECT 1 FROM tasks WHERE upload_id = u.id AND state = 'PUBLISHING')
+               AND NOT (state = 'FINISHED' AND target = 'INPUT' AND held_bytes > 0
+                        AND EXISTS (SELECT 1 FROM runs WHERE id = u.run_id))
                AND NOT EXISTS (
                    SELECT 1 FROM runs r WHERE u.target = 'ATTEMPT_OUTPUTS' AND r.id = u.run_id
                       AND r.attempt = u.attempt
                       AND r.state IN ('PENDING', 'RUNNING', 'FINALIZING', 'CANCELLING'))
          LIMIT $1 FOR UPDATE SKIP LOCKED)
     RETURNING id, CASE WHEN state <> 'FINISHED' THEN run_id END AS unfinished_run_id"""
+
+_HELD = """
+    SELECT coalesce(sum(held_bytes), 0)::bigint FROM uploads
+     WHERE held_bytes > 0 AND id <> $1 AND ($2::text IS NULL OR project = $2)
+       AND (state <> 'OPEN' OR expires_at > now())"""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -159,7 +168,8 @@ async def end(
 async def refuse(connection: Connection, upload_id: UUID, problems: Sequence[Json]) -> None:
     """A finished upload turned out to be of no use: keep why, until it expires."""
     await connection.execute(
-        "UPDATE uploads SET state = 'FAILED', problems = $2 WHERE id = $1 AND state = 'FINISHED'",
+        "UPDATE uploads SET state = 'FAILED', problems = $2, held_bytes = 0"
+        " WHERE id = $1 AND state = 'FINISHED'",
         upload_id, list(problems),
     )  # fmt: skip
 
@@ -167,10 +177,46 @@ async def refuse(connection: Connection, upload_id: UUID, problems: Sequence[Jso
 async def take_expired(connection: Connection, *, limit: int) -> list[ExpiredUpload]:
     """Remove the rows of uploads that expired, and answer them: their bytes must follow.
 
-    The bytes of a bundle that is still being published are its task's, and whether the outputs of
-    an attempt have arrived is asked until its end: those rows stay.
+    The bytes of a bundle that is still being published are its task's, those of an input are in
+    its run and count in the quotas, and whether the outputs of an attempt have arrived is asked
+    until its end: those rows stay.
     """
     return [ExpiredUpload(**row) for row in await connection.fetch(_EXPIRED, limit)]
+
+
+async def lock_held(connection: Connection) -> None:
+    """Let nobody else change or add up what uploads hold until the transaction ends."""
+    await connection.execute("SELECT pg_advisory_xact_lock(hashtext('uploads.held_bytes'))")
+
+
+async def held_bytes(connection: Connection, project: str | None, *, besides: UUID) -> int:
+    """What the uploads of a project hold, or those of all, without one of them."""
+    held: int = await connection.fetchval(_HELD, besides, project)
+    return held
+
+
+async def hold(connection: Connection, upload_id: UUID, held_bytes: int) -> None:
+    """Have an open upload count with so many bytes."""
+    await connection.execute(
+        "UPDATE uploads SET held_bytes = $2 WHERE id = $1 AND state = 'OPEN'", upload_id, held_bytes
+    )
+
+
+async def release(connection: Connection, upload_id: UUID) -> None:
+    """The bytes that an input or bundle was made of are gone."""
+    await connection.execute("UPDATE uploads SET held_bytes = 0 WHERE id = $1", upload_id)
+
+
+async def release_bundle(connection: Connection, upload_id: UUID) -> None:
+    """The folder of an upload is gone, and with it a bundle; an input has moved into its run."""
+    await connection.execute(
+        "UPDATE uploads SET held_bytes = 0 WHERE id = $1 AND target = 'TASK_BUNDLE'", upload_id
+    )
+
+
+async def release_run(connection: Connection, run_id: UUID) -> None:
+    """The inputs of a run are gone."""
+    await connection.execute("UPDATE uploads SET held_bytes = 0 WHERE run_id = $1", run_id)
 
 
 async def existing(connection: Connection, upload_ids: Collection[UUID]) -> set[UUID]:

@@ -18,7 +18,8 @@ from appengine.v1 import storage_service_pb2_grpc as pb_grpc
 from appengine.v1 import transfer_pb2
 from google.protobuf.duration_pb2 import Duration
 
-from appengine_server.errors import InvalidArgument
+from appengine_server.errors import InvalidArgument, UploadStalled
+from appengine_server.metrics import Stream, TransferMetrics
 from appengine_server.rpc import build, framing, pages, parse
 from appengine_server.rpc.interceptors.identity import caller_of, principal_of
 from appengine_server.rpc.interceptors.surround import Context
@@ -26,6 +27,8 @@ from appengine_server.runs.outputs import INLINE_VALUE_BYTES
 from appengine_server.runs.transfers import Transfers, UploadStatus
 from appengine_server.settings import StorageSettings
 from appengine_server.storage.downloads import read_chunks
+from appengine_server.storage.tree import Place
+from appengine_server.storage.writer import UploadWriter
 from appengine_server.version import VERSION
 
 CHUNK_BYTES = 2 << 20
@@ -39,9 +42,12 @@ FULL_NAME = pb.DESCRIPTOR.services_by_name["StorageService"].full_name
 class StorageService(pb_grpc.StorageServiceServicer):
     """Borrows everything that it is given."""
 
-    def __init__(self, transfers: Transfers, settings: StorageSettings) -> None:
+    def __init__(
+        self, transfers: Transfers, settings: StorageSettings, metrics: TransferMetrics
+    ) -> None:
         self._transfers = transfers
         self._settings = settings
+        self._metrics = metrics
 
     async def GetCapabilities(
         self, request: pb.GetCapabilitiesRequest, context: Context
@@ -70,22 +76,23 @@ class StorageService(pb_grpc.StorageServiceServicer):
         self, messages: AsyncIterator[bytes], context: Context
     ) -> pb.UploadResponse:
         caller, frames = caller_of(context), _frames(messages)
-        begin = await _begin(frames)
+        patience_seconds = self._settings.upload_stall_limit.total_seconds()
+        begin = await _begin(frames, patience_seconds)
         upload_id = parse.uuid(begin.upload_id, "begin.upload_id")
         writer_id = str(parse.uuid(begin.writer_id, "begin.writer_id"))
         done = await self._transfers.is_finished(caller, upload_id)
         if done is not None:
             return pb.UploadResponse(upload=_upload(done))
-        async with self._transfers.writing(caller, upload_id, writer_id) as writer:
-            async with aclosing(_read_ahead(frames)) as ahead:
-                async for frame in ahead:
-                    if frame.chunk is not None:
-                        await writer.write(frame.chunk)
-                    if frame.finish is not None:
-                        end = frame.finish
-                        status = await self._transfers.finish(caller, upload_id, writer, end)
-                        return pb.UploadResponse(upload=_upload(status))
-            await writer.persist()
+        with self._metrics.stream("upload") as count:
+            async with (
+                self._transfers.writing(caller, upload_id, writer_id) as writer,
+                aclosing(_read_ahead(frames, patience_seconds)) as ahead,
+            ):
+                end = await _receive(ahead, writer, count)
+                if end is not None:
+                    done = await self._transfers.finish(caller, upload_id, writer, end)
+                    return pb.UploadResponse(upload=_upload(done))
+                await writer.persist()
         return pb.UploadResponse(upload=_upload(await self._transfers.get(caller, upload_id)))
 
     async def GetUpload(
@@ -123,8 +130,12 @@ class StorageService(pb_grpc.StorageServiceServicer):
         start = framing.place_value(getattr(request, "from"))
         head = framing.DownloadHead(etag=tree.etag, end=tree.end)
         yield framing.DownloadFrame(head=head)
-        async for chunk in read_chunks(tree, start, limit_bytes=limit, chunk_bytes=CHUNK_BYTES):
-            yield framing.DownloadFrame(chunk=chunk)
+        chunks = read_chunks(tree, start, limit_bytes=limit, chunk_bytes=CHUNK_BYTES)
+        with self._metrics.stream("download") as count:
+            count.began_at_bytes = start.bytes
+            async for chunk in chunks:
+                yield framing.DownloadFrame(chunk=chunk)
+                count.moved(len(chunk.data))
 
 
 def add_to_server(servicer: StorageService, server: grpc.aio.Server) -> None:
@@ -145,6 +156,22 @@ def add_to_server(servicer: StorageService, server: grpc.aio.Server) -> None:
     server.add_generic_rpc_handlers((grpc.method_handlers_generic_handler(FULL_NAME, handlers),))
 
 
+async def _receive(
+    frames: AsyncIterator[framing.UploadFrame], writer: UploadWriter, count: Stream
+) -> Place | None:
+    """Write all chunks; answers where the transfer ends, None if the stream ended without it."""
+    count.began_at_bytes = writer.received.bytes
+    async for frame in frames:
+        if frame.chunk is not None:
+            held_bytes, sent_bytes = writer.received.bytes, len(frame.chunk.data)
+            await writer.write(frame.chunk)
+            count.moved(sent_bytes)
+            count.repeated_bytes += sent_bytes - (writer.received.bytes - held_bytes)
+        if frame.finish is not None:
+            return frame.finish
+    return None
+
+
 async def _frames(messages: AsyncIterator[bytes]) -> AsyncIterator[framing.UploadFrame]:
     async for message in messages:
         try:
@@ -154,29 +181,51 @@ async def _frames(messages: AsyncIterator[bytes]) -> AsyncIterator[framing.Uploa
 
 
 async def _read_ahead(
-    frames: AsyncIterator[framing.UploadFrame],
+    frames: AsyncIterator[framing.UploadFrame], patience_seconds: float
 ) -> AsyncGenerator[framing.UploadFrame, None]:
     """The frames up to the finish; while one is written, the next one arrives."""
-    frame = await anext(frames, None)
+    frame = await _arrived(_start_reading(frames), patience_seconds)
     while frame is not None:
         if frame.finish is not None:
             yield frame
             return
-        coming = asyncio.ensure_future(anext(frames, None))
+        coming = _start_reading(frames)
         try:
             yield frame
-            frame = await coming
+            frame = await _arrived(coming, patience_seconds)
         finally:
             coming.cancel()
             await asyncio.gather(coming, return_exceptions=True)
 
 
-async def _begin(frames: AsyncIterator[framing.UploadFrame]) -> framing.UploadBegin:
-    async for frame in frames:
-        if frame.begin is None or frame.chunk is not None or frame.finish is not None:
-            break
-        return frame.begin
-    raise InvalidArgument("The first message of an upload holds `begin` alone.")
+_Reading = asyncio.Future[framing.UploadFrame | None]
+
+
+def _start_reading(frames: AsyncIterator[framing.UploadFrame]) -> _Reading:
+    return asyncio.ensure_future(anext(frames, None))
+
+
+async def _arrived(reading: _Reading, patience_seconds: float) -> framing.UploadFrame | None:
+    try:
+        if not reading.done():
+            await asyncio.wait({reading}, timeout=patience_seconds)
+        if reading.done():
+            return reading.result()
+    finally:
+        reading.cancel()
+    raise UploadStalled(
+        f"nothing came for {patience_seconds:.0f} seconds, so the stream was ended; what was "
+        "received is kept: ask GetUpload and go on from there"
+    )
+
+
+async def _begin(
+    frames: AsyncIterator[framing.UploadFrame], patience_seconds: float
+) -> framing.UploadBegin:
+    frame = await _arrived(_start_reading(frames), patience_seconds)
+    if frame is None or frame.begin is None or frame.chunk is not None or frame.finish is not None:
+        raise InvalidArgument("The first message of an upload holds `begin` alone.")
+    return frame.begin
 
 
 def _upload(status: UploadStatus) -> pb.Upload:

@@ -17,7 +17,7 @@ from uuid import UUID
 import structlog
 from appengine_contract.problems import Problem
 
-from appengine_server.database import attempts, outbox, runs, tasks
+from appengine_server.database import attempts, outbox, runs, tasks, uploads
 from appengine_server.database.pool import Connection, Database
 from appengine_server.database.records import Json, OutboxRow, RunState
 from appengine_server.database.tasks import ImageUse
@@ -295,14 +295,20 @@ class Effects:
         for number in range(1, subject["attempts"] + 1):
             await self._scheduler.delete(AttemptRef(run_id, number))
         await asyncio.to_thread(self._layout.remove_run, run_id)
+        async with self._database.connection() as connection:
+            await uploads.release_run(connection, run_id)
 
     async def _remove_provisioned(self, subject: Json) -> None:
         await asyncio.to_thread(
             self._layout.remove_uploaded, UUID(subject["run_id"]), UUID(subject["upload_id"])
         )
+        async with self._database.connection() as connection:
+            await uploads.release(connection, UUID(subject["upload_id"]))
 
     async def _remove_upload(self, subject: Json) -> None:
         await self._upload_bytes.remove(subject["upload_id"])
+        async with self._database.connection() as connection:
+            await uploads.release_bundle(connection, UUID(subject["upload_id"]))
 
     async def _remove_task(self, subject: Json) -> None:
         """Remove what is left of a task, unless runs of it are left: then their removal does."""
@@ -319,6 +325,8 @@ class Effects:
             if task.image is not None:
                 await self._remove_image(task.id, task.image)
             async with self._database.connection() as connection:
+                if task.upload_id is not None:
+                    await uploads.release(connection, task.upload_id)
                 await tasks.delete(connection, task.id)
 
     async def _remove_image(self, task_id: UUID, image: str) -> None:

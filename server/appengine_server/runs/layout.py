@@ -8,7 +8,10 @@ from __future__ import annotations
 
 import contextlib
 import errno
+import hashlib
+import json
 import os
+import time
 from pathlib import Path
 from uuid import UUID, uuid4
 
@@ -23,7 +26,7 @@ from appengine_contract.parameters.array import ArrayType
 from appengine_contract.parameters.type import ParameterType
 from appengine_contract.values import ReferenceValue
 
-from appengine_server.runs.stored import StoredInput, StoredInputs
+from appengine_server.runs.stored import StoredInput, StoredInputs, inputs_to_json
 from appengine_server.storage.beneath import remove_tree
 from appengine_server.storage.layout import StorageLayout
 
@@ -33,6 +36,9 @@ _FILE_MODE = 0o644
 
 _FRESH = "inputs."
 """What a folder that is being made is called, with something random behind it."""
+_PREVIEW = "preview."
+_PREVIEW_SECONDS = 3600.0
+"""How long a preview is left to those who read it, once the inputs are others."""
 
 
 def lay_out_once(
@@ -65,12 +71,26 @@ def is_laid_out(layout: StorageLayout, run_id: UUID) -> bool:
 def lay_out_preview(
     layout: StorageLayout, run_id: UUID, descriptor: Descriptor, inputs: StoredInputs
 ) -> Path:
-    """Make a folder that shows the inputs of a run that no task has yet. Raises OSError."""
+    """A folder that shows the inputs of a run that no task has yet. Raises OSError.
+
+    The same inputs are shown by the same folder, so that a download goes on in it, and nobody sees
+    it come or go. Those of earlier inputs stay for a while: somebody may be reading them.
+    """
     layout.make_run(run_id)
-    target = layout.run(run_id) / "preview"
+    known = json.dumps(inputs_to_json(inputs), sort_keys=True).encode()
+    target = layout.run(run_id) / f"{_PREVIEW}{hashlib.sha256(known).hexdigest()[:16]}"
+    if target.is_dir():
+        return target
+    for earlier in layout.run(run_id).glob(f"{_PREVIEW}*"):
+        with contextlib.suppress(FileNotFoundError):  # another call does the same
+            if time.time() - earlier.stat().st_mtime > _PREVIEW_SECONDS:
+                remove_tree(earlier)
     fresh = _lay_out(layout, run_id, descriptor, inputs)
     try:
-        _replace(target, fresh)
+        os.rename(fresh, target)
+    except OSError as error:  # another call was first
+        if error.errno not in {errno.ENOTEMPTY, errno.EEXIST}:
+            raise
     finally:
         remove_tree(fresh)
     return target
@@ -133,12 +153,3 @@ def _place(
 def _folder(path: Path) -> None:
     path.mkdir()
     path.chmod(_FOLDER_MODE)
-
-
-def _replace(target: Path, fresh: Path) -> None:
-    """Put `fresh` in the place of `target`, which may be there and may be full."""
-    old = target.with_name(f"{_FRESH}{uuid4().hex}")
-    with contextlib.suppress(FileNotFoundError):
-        os.rename(target, old)
-    os.rename(fresh, target)
-    remove_tree(old)

@@ -49,8 +49,10 @@ from appengine_server.runs.references import References
 from appengine_server.runs.runs import Runs, no_outputs
 from appengine_server.runs.state import UNSTARTED
 from appengine_server.runs.stored import StoredInputs
+from appengine_server.runs.upload_quota import UploadQuota
 from appengine_server.storage.commit import commit_tree
 from appengine_server.storage.layout import StorageLayout
+from appengine_server.storage.limits import Claim
 from appengine_server.storage.listing import Links, Tree, plan_tree
 from appengine_server.storage.quota import no_raw_os_errors
 from appengine_server.storage.tree import Place
@@ -111,6 +113,7 @@ class Transfers:
         agents: Agents,
         arrivals: Arrivals,
         receiving: ReceivingLimits,
+        quota: UploadQuota,
     ) -> None:
         self._database = database
         self._layout = layout
@@ -122,6 +125,7 @@ class Transfers:
         self._agents = agents
         self._arrivals = arrivals
         self._receiving = receiving
+        self._quota = quota
 
     async def start(self, caller: Caller, order: UploadOrder) -> UploadRecord:
         """Open an upload."""
@@ -139,8 +143,15 @@ class Transfers:
             request_id=order.request.id, request_hash=order.request.hash, expiry=self._expiry,
         )  # fmt: skip
         await self._bytes.create(str(new.id), expected_bytes=order.expected_bytes)
-        async with self._database.transaction() as connection:
-            record = await uploads.insert(connection, new)
+        record = None
+        try:
+            async with self._database.transaction() as connection:
+                record = await uploads.insert(connection, new)
+                if record is not None:
+                    await self._quota.claim(connection, record, order.expected_bytes)
+        except ResourceExhausted:
+            await self._bytes.remove(str(new.id))
+            raise
         if record is not None:
             return record
         await self._bytes.remove(str(new.id))
@@ -164,7 +175,9 @@ class Transfers:
         of_attempt = record.target is UploadTarget.ATTEMPT_OUTPUTS
         limits = self._arrivals.limits if of_attempt else None
         try:
-            async with self._bytes.open_writer(str(upload_id), writer_id, limits=limits) as writer:
+            async with self._bytes.open_writer(
+                str(upload_id), writer_id, limits=limits, claim=self._claim(record)
+            ) as writer:
                 yield writer
         except (InvalidArgument, ResourceExhausted) as refusal:
             if of_attempt:
@@ -209,8 +222,10 @@ class Transfers:
         return await self._status(caller, now)
 
     async def get(self, caller: Caller, upload_id: UUID) -> UploadStatus:
-        """How far an upload is."""
-        return await self._status(caller, await self._changeable(caller, upload_id))
+        """How far an upload is, once all that was received of it is persisted."""
+        record = await self._changeable(caller, upload_id)
+        await self._bytes.flush(str(upload_id))
+        return await self._status(caller, record)
 
     async def cancel(self, principal: Principal, upload_id: UUID) -> None:
         """Drop an upload with its bytes; OK if it was dropped before."""
@@ -351,6 +366,17 @@ class Transfers:
             async with self._database.connection() as connection:
                 run = await runs.get(connection, record.run_id, caller.readable_projects)
         return UploadStatus(record=record, persisted=end, run=run)
+
+    def _claim(self, record: UploadRecord) -> Claim | None:
+        """How an upload that turns out larger than announced asks for more of the quotas."""
+        if record.target is UploadTarget.ATTEMPT_OUTPUTS or not self._quota.is_set:
+            return None
+
+        async def raise_to(wanted_bytes: int) -> None:
+            async with self._database.transaction() as connection:
+                await self._quota.claim(connection, record, wanted_bytes)
+
+        return Claim(bytes=record.held_bytes, raise_to=raise_to)
 
     async def _postpone_expiry(self, upload_id: UUID) -> None:
         async with self._database.connection() as connection:

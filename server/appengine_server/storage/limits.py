@@ -2,10 +2,26 @@
 
 from __future__ import annotations
 
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 
 from appengine_server.storage.beneath import check_link_target
 from appengine_server.storage.sequence import LinkCheck, SequenceLimits
+
+
+@dataclass(slots=True, kw_only=True)
+class Claim:
+    """What an upload may grow to before somebody must be asked."""
+
+    bytes: int
+    raise_to: Callable[[int], Awaitable[None]]
+    """Asks for so many bytes in all; raises ResourceExhausted."""
+
+    async def cover(self, wanted_bytes: int) -> None:
+        """Ask, unless it was allowed before."""
+        if wanted_bytes > self.bytes:
+            await self.raise_to(wanted_bytes)
+            self.bytes = wanted_bytes
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -40,9 +40,10 @@ class FreeSpace:
 
 
 def disk_low(*, free_bytes: int, needed_bytes: int) -> ResourceExhausted:
-    """The refusal for want of disk."""
+    """The refusal for want of disk; 0 bytes are needed where nobody knows how many."""
+    needed = f" and {needed_bytes} are needed" if needed_bytes else ", which is too little"
     return ResourceExhausted(
-        f"the server's disk has {free_bytes} bytes free and {needed_bytes} are needed: "
+        f"the server's disk has {free_bytes} bytes free{needed}: "
         "delete runs that are no longer needed, or ask the administrator for more room",
         reason=DISK_LOW,
         fields={"free_bytes": str(free_bytes), "needed_bytes": str(needed_bytes)},

@@ -125,6 +125,11 @@ class TransferSequence:
         )
         return entries
 
+    def missing_bytes(self, entries: Sequence[Entry]) -> int:
+        """What the open file lacks, and those of these entries that have not begun."""
+        of_open = self._size - self._written if self._open else 0
+        return of_open + sum(entry.size_bytes for entry in entries if entry.index > self._index)
+
     def check_end(self, end: Place) -> None:
         """Raise unless the transfer may end at `end`: every file whole, and nothing missing."""
         if (end.bytes, end.entries) > (self.place.bytes, self.place.entries):

@@ -105,6 +105,10 @@ class UploadFiles:
         """How far the files are."""
         return Reached(self._sequence.place, self._sequence.open_file, self._entries_here)
 
+    def missing_bytes(self, chunk: Chunk | None) -> int:
+        """How much content is known to come, also after this chunk failed half-way."""
+        return self._sequence.missing_bytes(chunk.entries if chunk is not None else ())
+
     def persist(self, reached: Reached) -> None:
         """Make everything up to `reached` survive a power cut and record it.
 

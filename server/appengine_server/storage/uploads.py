@@ -17,7 +17,7 @@ from appengine_server.errors import AppEngineError, FailedPrecondition, NotFound
 from appengine_server.storage import generations
 from appengine_server.storage.beneath import remove_tree, sync_folder
 from appengine_server.storage.layout import Id, StorageLayout
-from appengine_server.storage.limits import UploadLimits
+from appengine_server.storage.limits import Claim, UploadLimits
 from appengine_server.storage.quota import FreeSpace, no_raw_os_errors
 from appengine_server.storage.sequence import too_much
 from appengine_server.storage.tree import Place
@@ -62,18 +62,37 @@ class Uploads:
         """
         return await self._in_thread(self._place, self._layout.upload(upload_id))
 
+    async def flush(self, upload_id: Id) -> None:
+        """Persist what was received here until now, so that who asks `place` next sends less again.
+
+        The stream of who asks may be cut without our knowledge, and its writer still be at work.
+        """
+        writer = self._writers.get(self._layout.upload(upload_id).name)
+        if writer is None:
+            return
+        try:
+            await writer.persist()
+        except AppEngineError:  # it is leaving, and persists at that what it can
+            await writer.close()
+
     @asynccontextmanager
     async def open_writer(
-        self, upload_id: Id, writer_id: str, *, limits: UploadLimits | None = None
+        self,
+        upload_id: Id,
+        writer_id: str,
+        *,
+        limits: UploadLimits | None = None,
+        claim: Claim | None = None,
     ) -> AsyncIterator[UploadWriter]:
         """Write an upload. The newest writer wins: an older one's next call raises UploadTaken.
 
-        `limits` are those of this upload where they are not the usual ones.
+        `limits` are those of this upload where they are not the usual ones; `claim` is asked
+        before it grows beyond what was announced.
         The same `writer_id` may come back, one that was superseded may not (UploadTaken). Raises
         NotFound, DataLoss, Unavailable, and FailedPrecondition when the upload has failed.
         """
         upload = self._layout.upload(upload_id)
-        writer = await self._take_over(upload, writer_id, limits or self.limits)
+        writer = await self._take_over(upload, writer_id, limits or self.limits, claim)
         try:
             yield writer
         finally:
@@ -129,7 +148,9 @@ class Uploads:
         for writer in list(self._writers.values()):
             await writer.close()
 
-    async def _take_over(self, upload: Path, writer_id: str, limits: UploadLimits) -> UploadWriter:
+    async def _take_over(
+        self, upload: Path, writer_id: str, limits: UploadLimits, claim: Claim | None
+    ) -> UploadWriter:
         async with self._opening.setdefault(upload.name, asyncio.Lock()):
             await self._in_thread(self._check_writer, upload, writer_id)
             await self._stop(upload, generations.taken())
@@ -142,7 +163,7 @@ class Uploads:
             except asyncio.CancelledError:
                 opening.add_done_callback(_close_unwanted)
                 raise
-            writer = UploadWriter(upload, files, limits, finished=finished)
+            writer = UploadWriter(upload, files, limits, finished=finished, claim=claim)
             self._writers[upload.name] = writer
             return writer
 

@@ -17,7 +17,7 @@ from appengine_server.errors import (
     UploadTaken,
 )
 from appengine_server.storage import generations
-from appengine_server.storage.limits import UploadLimits
+from appengine_server.storage.limits import Claim, UploadLimits
 from appengine_server.storage.quota import from_os_error
 from appengine_server.storage.tree import Chunk, Place
 from appengine_server.storage.upload_files import UploadFiles
@@ -44,12 +44,19 @@ class UploadWriter:
     """
 
     def __init__(
-        self, upload: Path, files: UploadFiles, limits: UploadLimits, *, finished: bool
+        self,
+        upload: Path,
+        files: UploadFiles,
+        limits: UploadLimits,
+        *,
+        finished: bool,
+        claim: Claim | None = None,
     ) -> None:
         self._upload = upload
         self._files = files
         self._limits = limits
         self._finished = finished
+        self._claim = claim
         self._reached = files.reached()
         self._persisted = self._reached.place
         self._refusal: AppEngineError | None = None
@@ -82,7 +89,10 @@ class UploadWriter:
             return
         if not chunk.data and not chunk.entries and not chunk.ends:
             return
-        self._reached = await self._guarded(self._files.apply, chunk, needed_bytes=len(chunk.data))
+        if self._claim is not None:
+            missing_bytes = self._files.missing_bytes(chunk)
+            await self._claim.cover(self._reached.place.bytes + missing_bytes)
+        self._reached = await self._guarded(self._files.apply, chunk, written=chunk)
         await self._persist_when_far()
 
     async def persist(self) -> None:
@@ -183,13 +193,16 @@ class UploadWriter:
             await self._guarded(self._files.persist, reached)
             self._persisted = reached.place
 
-    async def _guarded(self, work: Callable[..., T], *args: object, needed_bytes: int = 0) -> T:
+    async def _guarded(
+        self, work: Callable[..., T], *args: object, written: Chunk | None = None
+    ) -> T:
         """Run `work` in a thread; remember what makes this writer useless."""
         if self._dropped and self._refusal is not None:
             raise self._refusal
         try:
             return await self._in_thread(work, *args)
         except OSError as error:
+            needed_bytes = self._files.missing_bytes(written)
             refusal = from_os_error(error, folder=self._upload, needed_bytes=needed_bytes)
             await self._drop(refusal, self._files.roll_back)
             raise refusal from error

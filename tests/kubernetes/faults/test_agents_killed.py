@@ -9,7 +9,7 @@ import time
 import pytest
 
 from tests.faults.bench import Job
-from tests.faults.figures import QUICK_ROUNDS
+from tests.faults.figures import ROUNDS
 from tests.kubernetes.faults.bench import MIB, ClusterBench
 
 pytestmark = pytest.mark.timeout(300)
@@ -21,7 +21,7 @@ RESENT = 32 * MIB
 
 def scale(round_number: int) -> int:
     """How many pieces an output has: with the soak tests it is 1 GiB."""
-    return 8 if round_number < QUICK_ROUNDS["round_number"] else 128
+    return 8 if round_number < ROUNDS["round_number"][0] else 128
 
 
 def rate(pieces: int) -> int:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import os
 import random
 from pathlib import Path
@@ -10,6 +11,7 @@ import pytest
 from appengine_client import errors
 from appengine_client.transfer import (
     Connection,
+    Digest,
     Place,
     Progress,
     UploadState,
@@ -221,3 +223,21 @@ async def test_an_unreachable_server_is_named(patience):
     with pytest.raises(errors.Unavailable, match=r"the server 127\.0\.0\.1:1 cannot be reached"):
         await push(following_links([("in", b"1")]), connection, "u", patience=patience)
     await connection.close()
+
+
+async def test_digests_that_are_known_travel_with_the_ends_of_their_files(
+    storage, connection, tmp_path
+):
+    digest = Digest("sha256", hashlib.sha256(MIXED["big"]).digest())
+    source = following_links([("in", tree(tmp_path / "t"))]).checked_by({"in/big": digest})
+    await push(source, connection, "u", chunk_bytes=1000)
+    index = [entry.path for entry in storage.entries()].index("in/big")
+    given = {end.index: end.digest for chunk in storage.persisted for end in chunk.ends}
+    assert given[index].value == digest.value
+    assert given[index].algorithm == 1
+    assert not any(one.value for other, one in given.items() if other != index)
+
+
+def test_a_digest_of_what_is_not_sent_is_refused():
+    with pytest.raises(errors.InvalidValue, match="not sent"):
+        following_links([("in", b"1")]).checked_by({"out": Digest("blake3", bytes(32))})

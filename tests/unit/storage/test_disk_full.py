@@ -65,7 +65,7 @@ async def test_a_disk_that_fills_up_ends_the_stream_and_keeps_the_place(small_di
         await send_all()
     assert refused.value.reason == "DISK_LOW"
     assert int(refused.value.fields["free_bytes"]) < MIB
-    assert int(refused.value.fields["needed_bytes"]) == MIB // 2
+    assert MIB < int(refused.value.fields["needed_bytes"]) <= 2 * MIB  # what the file lacks
     assert refused.value.retry_after is None
     place = await uploads.place(upload_id)
     assert place == chunks[2].place

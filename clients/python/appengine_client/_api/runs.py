@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
 from functools import cached_property
 from pathlib import Path
@@ -246,8 +247,15 @@ class Runs:
         *,
         on_progress: OnProgress | None = None,
     ) -> Fetched:
-        """Fetch any resource, such as what a failed attempt left behind."""
-        return await transfer.pull(resource, folder, self._connection, on_progress=on_progress)
+        """Fetch any resource, such as what a failed attempt left behind.
+
+        Called again after the process was killed, or the server was away for too long, it goes on
+        with what has come.
+        """
+        name = hashlib.sha256(resource.SerializeToString(deterministic=True)).hexdigest()[:16]
+        return await transfer.pull(
+            resource, folder, self._connection, on_progress=on_progress, name=name
+        )
 
     async def files(self, resource: storage_pb.Resource) -> AsyncIterator[transfer_pb2.Entry]:
         """The files and folders of a resource; pages are fetched as they are needed."""

@@ -17,7 +17,7 @@ _RETRIED = frozenset({"UNAVAILABLE", "DEADLINE_EXCEEDED"})
 _RETRIED_ONCE = frozenset({"INTERNAL"})
 # Proxies and cut connections also give UNKNOWN and CANCELLED. A transfer can ask where it is.
 _RESUMED = _RETRIED | {"INTERNAL", "UNKNOWN", "CANCELLED"}
-_RESUMED_REASONS = frozenset({"CHUNK_CORRUPT", "UPLOAD_PLACE"})
+_RESUMED_REASONS = frozenset({"CHUNK_CORRUPT", "UPLOAD_PLACE", "UPLOAD_STALLED"})
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

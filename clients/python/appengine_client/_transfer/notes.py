@@ -35,6 +35,8 @@ class Noted:
     place: Place
     begun: Sequence[tuple[str, int]]
     """Path and kind of each entry that has begun, in order."""
+    ended: Sequence[tuple[str, int]]
+    """Path and crc32c of each file that is whole."""
     open_part: OpenPart | None
 
 
@@ -51,10 +53,14 @@ class Notes:
         self._write({"etag": etag, "end": end})
 
     def step(
-        self, place: Place, begun: Sequence[tuple[str, int]], open_part: OpenPart | None
+        self,
+        place: Place,
+        begun: Sequence[tuple[str, int]],
+        ended: Sequence[tuple[str, int]],
+        open_part: OpenPart | None,
     ) -> None:
         """Everything before this place is written."""
-        self._write({"place": place, "begun": begun, "open": open_part})
+        self._write({"place": place, "begun": begun, "ended": ended, "open": open_part})
 
     def close(self) -> None:
         """Close the file."""
@@ -76,11 +82,13 @@ def read_notes(path: Path) -> Noted | None:
         return None
     header, *steps = [json.loads(line) for line in lines]
     begun = [(entry, kind) for step in steps for entry, kind in step["begun"]]
+    ended = [(path, crc) for step in steps for path, crc in step.get("ended", ())]
     last: dict[str, Any] = steps[-1] if steps else {"place": (0, 0), "open": None}
     return Noted(
         etag=header["etag"],
         end=Place(*header["end"]),
         place=Place(*last["place"]),
         begun=begun,
+        ended=ended,
         open_part=OpenPart(*last["open"]) if last["open"] else None,
     )

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import os
-import secrets
 from collections.abc import AsyncGenerator, Sequence
 from contextlib import aclosing
 from dataclasses import dataclass
@@ -14,10 +13,11 @@ from typing import Protocol
 from appengine_client._rpc.retries import Patience, is_resumable
 from appengine_client._transfer.allocator import keep_buffers
 from appengine_client._transfer.notes import Notes, read_notes
+from appengine_client._transfer.parts import Parts, take_parts
 from appengine_client._transfer.places import Place
 from appengine_client._transfer.push import OnProgress, Progress
 from appengine_client._transfer.source import LinkRule, link_stays_inside
-from appengine_client._transfer.writer import TreeWriter, discard
+from appengine_client._transfer.writer import TreeWriter
 from appengine_client.errors import (
     AppEngineError,
     CutTransfer,
@@ -56,7 +56,8 @@ class Pull:
     patience: Patience
     on_progress: OnProgress | None = None
     name: str = ""
-    """Of the parts, which then stay after a failure: a pull with this name goes on with them."""
+    """Of the parts: after a kill, or where nothing came any more, they stay, and a pull with this
+    name goes on with them."""
     link_rule: LinkRule = link_stays_inside
 
     async def run(self) -> Fetched:
@@ -67,17 +68,17 @@ class Pull:
         """
         keep_buffers()
         # In the target itself: it may be a mount, and only there a rename is atomic.
-        parts = self.target / f".appengine-{self.name or secrets.token_hex(6)}.part"
+        parts = await asyncio.to_thread(take_parts, self.target, self.name)
+        is_worth_keeping = False
         try:
-            fetched = await self._fetch_into(parts)
-        except BaseException:
-            if not self.name:
-                await asyncio.to_thread(discard, parts)
+            return await self._fetch_into(parts)
+        except AppEngineError as error:
+            is_worth_keeping = bool(self.name) and is_resumable(error)
             raise
-        await asyncio.to_thread(discard, parts)
-        return fetched
+        finally:
+            await asyncio.to_thread(parts.leave, keep=is_worth_keeping)
 
-    async def _fetch_into(self, parts: Path) -> Fetched:
+    async def _fetch_into(self, parts: Parts) -> Fetched:
         for restart in range(_MAX_RESTARTS + 1):
             writer = await asyncio.to_thread(self._open, parts, go_on=restart == 0)
             try:
@@ -90,16 +91,16 @@ class Pull:
                 writer.close()
         return await asyncio.to_thread(_place, writer, parts, self.target)
 
-    def _open(self, parts: Path, *, go_on: bool) -> TreeWriter:
+    def _open(self, parts: Parts, *, go_on: bool) -> TreeWriter:
         """A writer into the parts: where a killed one was, or at the beginning."""
-        notes = parts / "notes"
-        noted = read_notes(notes) if self.name and go_on else None
+        noted = read_notes(parts.notes) if self.name and go_on else None
         if noted is None:
-            _make_empty(parts)
-        kept = Notes(notes) if self.name else None
-        writer = TreeWriter(parts / "new", kept, link_rule=self.link_rule)
-        if noted is not None:
-            writer.go_on(noted)
+            parts.make_empty()
+        kept = Notes(parts.notes) if self.name else None
+        writer = TreeWriter(parts.new, kept, link_rule=self.link_rule)
+        if noted is not None and not writer.go_on(noted):
+            writer.close()
+            return self._open(parts, go_on=False)
         return writer
 
     async def _receive(self, writer: TreeWriter) -> None:
@@ -150,23 +151,12 @@ class Pull:
             )
 
 
-def _make_empty(parts: Path) -> None:
-    discard(parts)
-    try:
-        (parts / "new").mkdir(parents=True)
-        (parts / "old").mkdir()
-    except OSError as error:
-        raise LocalFileError(
-            f"the folder {parts.parent} cannot be written: {error.strerror or error}"
-        ) from error
-
-
-def _place(writer: TreeWriter, parts: Path, target: Path) -> Fetched:
+def _place(writer: TreeWriter, parts: Parts, target: Path) -> Fetched:
     names = sorted(os.listdir(writer.folder))
     for name in names:
         try:
             if os.path.lexists(target / name):
-                os.rename(target / name, parts / "old" / name)
+                os.rename(target / name, parts.old / name)
             os.rename(writer.folder / name, target / name)
         except OSError as error:
             raise LocalFileError(

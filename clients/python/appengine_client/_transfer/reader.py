@@ -21,6 +21,10 @@ _KINDS = {
     Kind.FOLDER: pb.ENTRY_KIND_FOLDER,
     Kind.LINK: pb.ENTRY_KIND_LINK,
 }
+_ALGORITHMS = {
+    "sha256": pb.DIGEST_ALGORITHM_SHA256,
+    "blake3": pb.DIGEST_ALGORITHM_BLAKE3,
+}
 
 
 class ChunkReader:
@@ -52,9 +56,18 @@ class ChunkReader:
             place=to_proto(plan.place),
             crc32c=crc,
             entries=[_entry(index, entries[index].head) for index in plan.begins],
-            ends=[pb.FileEnd(index=index, crc32c=crcs.get(index, 0)) for index in plan.ends],
+            ends=[self._end(index, crcs.get(index, 0)) for index in plan.ends],
         )
         return framing.chunk_message(head, payload)
+
+    def _end(self, index: int, crc: int) -> pb.FileEnd:
+        end = pb.FileEnd(index=index, crc32c=crc)
+        if self._source.digests:
+            digest = self._source.digests.get(self._source.entries[index].head.path)
+            if digest is not None:
+                end.digest.algorithm = _ALGORITHMS[digest.algorithm]
+                end.digest.value = digest.value
+        return end
 
     def _checksums(self, plan: ChunkPlan, payload: Sequence[bytes]) -> dict[int, int]:
         """crc32c of the files that have bytes in this chunk, or end in it, up to here."""

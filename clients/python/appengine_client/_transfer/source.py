@@ -4,15 +4,23 @@ from __future__ import annotations
 
 import os
 import stat
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
+from typing import Literal, NamedTuple
 
 from appengine_client._transfer.places import EntryHead, Kind, Outline
-from appengine_client.errors import LocalFileError
+from appengine_client.errors import InvalidValue, LocalFileError
 
 Content = Path | bytes
+
+
+class Digest(NamedTuple):
+    """A strong checksum of a file, known from elsewhere, by which the server checks its bytes."""
+
+    algorithm: Literal["sha256", "blake3"]
+    value: bytes
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -31,14 +39,27 @@ def identity_of(facts: os.stat_result) -> tuple[int, int, int]:
 
 
 class Source:
-    """All entries that one push sends, in order."""
+    """All entries that one push sends, in order.
 
-    def __init__(self, entries: Iterable[SourceEntry]) -> None:
+    `digests` are those of some of its files, by their path in the transfer. A file that does not
+    match ends the upload with InvalidArgument, and nothing of it is kept.
+    """
+
+    def __init__(
+        self, entries: Iterable[SourceEntry], digests: Mapping[str, Digest] | None = None
+    ) -> None:
         self.entries = tuple(entries)
+        self.digests = dict(digests or {})
         self.outline = Outline([entry.head for entry in self.entries])
         paths = {entry.head.path for entry in self.entries}
         if len(paths) != len(self.entries):
             raise LocalFileError("two entries of a transfer have the same path")
+        for path in self.digests.keys() - paths:
+            raise InvalidValue(f"there is a digest for {path!r}, which is not sent")
+
+    def checked_by(self, digests: Mapping[str, Digest]) -> Source:
+        """The same files, with digests by which the server checks them."""
+        return Source(self.entries, digests)
 
     @property
     def total_bytes(self) -> int:

@@ -7,7 +7,6 @@ else, no path goes through a link, and every checksum is tested before a place c
 from __future__ import annotations
 
 import os
-import shutil
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -23,6 +22,7 @@ from appengine_client._transfer.source import LinkRule, link_stays_inside
 from appengine_client.errors import BrokenTransfer, CutTransfer, LocalFileError
 
 _MAX_NAME_BYTES = 255
+_READ_BYTES = 4 * 1024 * 1024
 
 
 @dataclass(slots=True, kw_only=True)
@@ -131,6 +131,7 @@ class TreeWriter:
         self.folder = folder
         self._notes = notes
         self._begun: list[tuple[str, int]] = []
+        self._ended: list[tuple[str, int]] = []
         self.state = DownloadState()
         self.file_count = 0
         self._rules = PathRules(link_rule)
@@ -158,8 +159,13 @@ class TreeWriter:
                     f"{error.filename or self.folder} cannot be written: {error.strerror or error}"
                 ) from error
 
-    def go_on(self, noted: Noted) -> None:
-        """Take over what a killed writer has noted; what it wrote since is dropped."""
+    def go_on(self, noted: Noted) -> bool:
+        """Take over what a killed writer has noted; what it wrote since is dropped.
+
+        False when the bytes on the disk are not those that were noted: then begin anew.
+        """
+        if not _holds(self.folder, noted):
+            return False
         for path, kind in noted.begun:
             self._rules.remember(path, kind)
             self.file_count += kind == pb.ENTRY_KIND_FILE
@@ -172,6 +178,7 @@ class TreeWriter:
             self._growing = _Growing(part.entry, part.path, descriptor, part.rest, part.crc)
             os.ftruncate(descriptor, part.written)
             os.lseek(descriptor, part.written, os.SEEK_SET)
+        return True
 
     def close(self) -> None:
         """Close the file that is open, and the notes."""
@@ -192,8 +199,8 @@ class TreeWriter:
         if growing is not None:
             written = os.lseek(growing.descriptor, 0, os.SEEK_CUR)
             part = OpenPart(growing.index, growing.path, written, growing.rest, growing.crc)
-        self._notes.step(self.state.place, self._begun, part)
-        self._begun = []
+        self._notes.step(self.state.place, self._begun, self._ended, part)
+        self._begun, self._ended = [], []
 
     def finish(self) -> None:
         """Check that every file has ended with its checksum."""
@@ -279,6 +286,38 @@ class TreeWriter:
         ended = self._unended.pop(end.index, None)
         if ended is not None and ended[1] != end.crc32c:
             raise BrokenTransfer(f"the file {ended[0]!r} does not match its checksum")
+        if ended is not None and self._notes is not None:
+            self._ended.append(ended)
+
+
+def _holds(folder: Path, noted: Noted) -> bool:
+    """Whether the noted files are there with the bytes that they had: reads them all."""
+    files = {path for path, kind in noted.begun if kind == pb.ENTRY_KIND_FILE}
+    whole = dict(noted.ended)
+    part = noted.open_part
+    if part is not None:
+        files.discard(part.path)
+        if _crc_of(f"{folder}/{part.path}", part.written) != part.crc:
+            return False
+    return files == whole.keys() and all(
+        _crc_of(f"{folder}/{path}") == crc for path, crc in whole.items()
+    )
+
+
+def _crc_of(path: str, length: int | None = None) -> int | None:
+    """The crc32c of a file, or of its beginning; None where it is not there or is shorter."""
+    crc, left = 0, length
+    try:
+        with open(os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC), "rb") as file:
+            while left is None or left > 0:
+                piece = file.read(_READ_BYTES if left is None else min(left, _READ_BYTES))
+                if not piece:
+                    return None if left else crc
+                crc = google_crc32c.extend(crc, piece)
+                left = None if left is None else left - len(piece)
+    except OSError:
+        return None
+    return crc
 
 
 def _drop_all_but(folder: Path, kept: set[str]) -> None:
@@ -296,8 +335,3 @@ def _drop_all_but(folder: Path, kept: set[str]) -> None:
                 os.rmdir(f"{root}/{name}")
             else:
                 os.unlink(f"{root}/{name}")
-
-
-def discard(folder: Path) -> None:
-    """Remove a folder of ours with all that is in it, if it is there."""
-    shutil.rmtree(folder, ignore_errors=True)

@@ -10,7 +10,7 @@ from types import TracebackType
 from typing import TYPE_CHECKING, Any, Protocol
 
 from appengine_client.cli.errors import printable, say
-from appengine_client.cli.output import size
+from appengine_client.cli.pace import Pace, told
 
 if TYPE_CHECKING:
     from appengine_client.transfer import Progress
@@ -57,6 +57,7 @@ class PlainReporter:
     def __init__(self) -> None:
         self._last_state = ""
         self._last_transfer_at = 0.0
+        self._pace = Pace()
 
     def __enter__(self) -> PlainReporter:
         """Begin to show."""
@@ -86,10 +87,11 @@ class PlainReporter:
             self.state(f"{doing}: waiting, {progress.waiting_because}")
             return
         now = time.monotonic()
+        rate = self._pace.at(now, progress.done_bytes)
         is_done = progress.done_bytes == progress.total_bytes
         if is_done or now - self._last_transfer_at >= _PLAIN_EVERY_SECONDS:
             self._last_transfer_at = now
-            self.state(f"{doing}: {size(progress.done_bytes)} of {size(progress.total_bytes)}")
+            self.state(f"{doing}: {told(progress, rate)}")
 
     def pause(self) -> None:
         """Nothing is in the way of a question."""
@@ -111,6 +113,7 @@ class LiveReporter:
             console=Console(stderr=True),
             transient=True,
         )
+        self._pace = Pace()
         self._line: Any = self._bars.add_task("", total=None, moved="")
 
     def __enter__(self) -> LiveReporter:
@@ -139,13 +142,13 @@ class LiveReporter:
     def transfer(self, doing: str, progress: Progress) -> None:
         """How far a transfer is."""
         self._start()
-        moved = f"{size(progress.done_bytes)} of {size(progress.total_bytes)}"
+        rate = self._pace.at(time.monotonic(), progress.done_bytes)
         self._bars.update(
             self._line,
             description=doing,
             completed=progress.done_bytes,
             total=max(progress.total_bytes, 1),
-            moved=printable(progress.waiting_because) or moved,
+            moved=printable(progress.waiting_because) or told(progress, rate),
         )
 
     def pause(self) -> None:
