@@ -22,7 +22,8 @@ from pathlib import Path
 from typing import Any
 
 from appengine.v1 import storage_service_pb2 as pb
-from appengine_client.transfer import Connection, following_links, pull, push, read_settings
+from appengine_client import connect
+from appengine_client.transfer import Connection, following_links, push, read_settings
 
 _ROOT = Path(__file__).parents[2]
 
@@ -37,10 +38,9 @@ async def send(server: str, upload_id: str, path: str, name: str) -> None:
 
 async def fetch(server: str, run_id: str, name: str, target: str) -> None:
     """Fetch an input of a run, from wherever an earlier process was."""
-    connection = Connection(read_settings(server=server, environment={}))
-    resource = pb.Resource(run_inputs=run_id, path=name)
-    await pull(resource, Path(target), connection, name="again")
-    await connection.close()
+    async with connect(server) as client:
+        resource = pb.Resource(run_inputs=run_id, path=name)
+        await client.runs.download(resource, Path(target))
 
 
 @dataclass(slots=True, kw_only=True)

@@ -84,7 +84,6 @@ async def test_a_transfer_goes_on_after_its_network_fell_silent(
     monkeypatch.setattr(remotes, "STALL_SECONDS", 2.0)
     chance = transfers.figures.chance("silent", way)
     run_id = await transfers.create_run()
-    upload_id = await transfers.start_upload(run_id, "file")
     async with (
         open_wire(lambda: transfers.server.address) as wire,
         connect(wire.address) as client,
@@ -93,6 +92,7 @@ async def test_a_transfer_goes_on_after_its_network_fell_silent(
         wire.arm(direction, transfers.planned_byte(chance, "file"), wire.freeze)
         began = time.monotonic()
         if way == "upload":
+            upload_id = await transfers.start_upload(run_id, "file")
             source = following_links([("file", transfers.content / "file")])
             await push(source, client.connection, upload_id)
             await transfers.check_provisioned(run_id, "file")

@@ -113,6 +113,7 @@ def _open(settings: ConnectionSettings) -> grpc.aio.Channel:
         ("grpc.max_send_message_length", _MAX_MESSAGE_BYTES),
         ("grpc.keepalive_time_ms", 30_000),
         ("grpc.keepalive_timeout_ms", 10_000),
+        ("grpc.http2.max_pings_without_data", 0),  # a download sends nothing else
         # A proxy that is set for the web must not come between two programs on one machine.
         ("grpc.enable_http_proxy", 0 if settings.is_loopback else 1),
         # gRPC's own pause grows to two minutes; ours is at most 5 s, and it asks again then.
