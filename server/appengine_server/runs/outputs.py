@@ -175,7 +175,8 @@ class Outputs:
                 )
                 total_bytes = attempt.measured.total_bytes
                 return _refused("OUTPUT_TOO_LARGE", message, total_bytes=total_bytes)
-            _write_json(_measured_path(self._layout, ref), asdict(attempt.measured))
+            if links.made or unpacker.unpacked:  # else the folder stays as it was measured
+                _write_json(_measured_path(self._layout, ref), asdict(attempt.measured))
             links.put_in_place()
             unpacker.put_in_place(folder)
         return self._kept(attempt, checked)
