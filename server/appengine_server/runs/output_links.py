@@ -56,6 +56,11 @@ class OutputLinks:
                 if file.is_symlink():
                     self._follow_link(type_, file)
 
+    @property
+    def made(self) -> bool:
+        """Whether there is anything to be put in place."""
+        return bool(self._made)
+
     def put_in_place(self) -> None:
         """Put what was made in the place of the links. Raises OSError."""
         for fresh, path in self._made:

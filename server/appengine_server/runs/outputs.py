@@ -29,7 +29,7 @@ from appengine_contract.values_json import from_json, to_json
 from appengine_server.database.records import Json
 from appengine_server.runs.output_links import OutputLinks, TooManyLinks
 from appengine_server.runs.references import References
-from appengine_server.runs.scratch import scratch_beside
+from appengine_server.runs.scratch import scratch_beside, turn_in
 from appengine_server.runs.stored import StoredInputs
 from appengine_server.runs.task_view import Seen, TaskView, folder_opener
 from appengine_server.runs.unpacking import Unpacker
@@ -148,6 +148,7 @@ class Outputs:
         ref, view = attempt.ref, self._view(attempt, datasets)
         folder = self._layout.outputs(ref.run_id, ref.number)
         with (
+            turn_in(folder.parent),
             scratch_beside(folder) as scratch,
             self._references.folders(attempt.project) as dataset_folders,
         ):
@@ -174,7 +175,8 @@ class Outputs:
                 )
                 total_bytes = attempt.measured.total_bytes
                 return _refused("OUTPUT_TOO_LARGE", message, total_bytes=total_bytes)
-            _write_json(_measured_path(self._layout, ref), asdict(attempt.measured))
+            if links.made or unpacker.unpacked:  # else the folder stays as it was measured
+                _write_json(_measured_path(self._layout, ref), asdict(attempt.measured))
             links.put_in_place()
             unpacker.put_in_place(folder)
         return self._kept(attempt, checked)

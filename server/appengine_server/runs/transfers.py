@@ -47,6 +47,7 @@ from appengine_server.runs.outputs import output_references
 from appengine_server.runs.received import Received, ReceivingLimits, check_received
 from appengine_server.runs.references import References
 from appengine_server.runs.runs import Runs, no_outputs
+from appengine_server.runs.scratch import turn_in
 from appengine_server.runs.state import UNSTARTED
 from appengine_server.runs.stored import StoredInputs
 from appengine_server.runs.upload_quota import UploadQuota
@@ -403,13 +404,7 @@ class Transfers:
         run, descriptor, _ = await self._runs.inputs(principal, record.run_id)
         parameter = _parameter(descriptor, record.parameter)
         place = self._layout.uploaded(run.id, record.id)
-        moved = await asyncio.to_thread(place.exists)
-        received = await asyncio.to_thread(
-            check_received, parameter, record.part, place if moved else tree, record.id,
-            self._receiving,
-        )  # fmt: skip
-        if not moved:
-            await asyncio.to_thread(self._move, run.id, tree, place)
+        received = await asyncio.to_thread(self._receive, parameter, record, tree, place)
         await self._faults.reach("upload.moved")
         try:
             return await self._provisioned(principal, run.id, record, received, end)
@@ -461,6 +456,21 @@ class Transfers:
         for upload_id in before - after:
             subject = {"run_id": str(run.id), "upload_id": str(upload_id)}
             await outbox.add(connection, REMOVE_PROVISIONED, subject)
+
+    def _receive(
+        self, parameter: Parameter, record: UploadRecord, tree: Path, place: Path
+    ) -> Received:
+        """Check the tree and move it to its place, unless another call has moved it."""
+        assert record.run_id is not None
+        assert record.part is not None
+        with turn_in(self._layout.upload(record.id)):
+            moved = place.exists()
+            received = check_received(
+                parameter, record.part, place if moved else tree, record.id, self._receiving
+            )
+            if not moved:
+                self._move(record.run_id, tree, place)
+        return received
 
     def _move(self, run_id: UUID, tree: Path, place: Path) -> None:
         self._layout.make_run(run_id)

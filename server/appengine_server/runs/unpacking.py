@@ -69,6 +69,11 @@ class Unpacker:
         except _OwnDiskFailed as failed:
             raise failed.error from failed
 
+    @property
+    def unpacked(self) -> bool:
+        """Whether there is anything to be put in place."""
+        return bool(self._folders)
+
     def put_in_place(self, root: Path) -> None:
         """Give every zip below `root` that was unpacked its folder's place. Raises OSError."""
         for path, folder in self._folders.items():
