@@ -123,7 +123,13 @@ class StorageService(pb_grpc.StorageServiceServicer):
         start = framing.place_value(getattr(request, "from"))
         head = framing.DownloadHead(etag=tree.etag, end=tree.end)
         yield framing.DownloadFrame(head=head)
-        async for chunk in read_chunks(tree, start, limit_bytes=limit, chunk_bytes=CHUNK_BYTES):
+        async for chunk in read_chunks(
+            tree,
+            start,
+            limit_bytes=limit,
+            chunk_bytes=CHUNK_BYTES,
+            make_room=framing.ChunkRoom,
+        ):
             yield framing.DownloadFrame(chunk=chunk)
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from enum import IntEnum
+from typing import Protocol
 
 
 class EntryKind(IntEnum):
@@ -70,6 +71,14 @@ class FileEnd:
     digest: Digest | None = None
 
 
+class Room(Protocol):
+    """Memory into which the data of a chunk are read, so that they need not be copied there."""
+
+    @property
+    def data(self) -> memoryview:
+        """To be filled by whoever was given the room."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Chunk:
     """A piece of a transfer."""
@@ -83,3 +92,5 @@ class Chunk:
     ends: tuple[FileEnd, ...] = ()
     """The files that end in this chunk, in order."""
     data: bytes | memoryview = b""
+    room: Room | None = None
+    """Where the data lie, if they were read into a room."""

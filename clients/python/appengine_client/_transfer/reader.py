@@ -4,18 +4,22 @@ from __future__ import annotations
 
 import os
 import stat
-from collections.abc import Sequence
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
+from typing import TypeVar
 
 import google_crc32c
 from appengine.v1 import transfer_pb2 as pb
 
-from appengine_client._transfer import framing
+from appengine_client._transfer import checksums, framing
 from appengine_client._transfer.places import ChunkPlan, EntryHead, Kind, Piece, Place
 from appengine_client._transfer.source import Source, SourceEntry, identity_of
 from appengine_client.errors import LocalFileError
 
 _PREFIX_STEP_BYTES = 4 * 1024 * 1024
+_SOME_CRC = 1
+"""Until the checksum is known: as long as it, on the wire."""
 _KINDS = {
     Kind.FILE: pb.ENTRY_KIND_FILE,
     Kind.FOLDER: pb.ENTRY_KIND_FOLDER,
@@ -42,33 +46,57 @@ class ChunkReader:
 
     def message(self, plan: ChunkPlan) -> bytes:
         """The UploadRequest of one chunk. Raises LocalFileError when a file has changed."""
+        if len(plan.pieces) == 1:
+            return self._of_one_piece(plan, plan.pieces[0])
         payload = [self._read(piece) for piece in plan.pieces]
-        crcs = self._checksums(plan, payload)
+        crcs = self._whole_already(plan)
         crc = 0
-        for part in payload:
-            crc = google_crc32c.extend(crc, part)
-        entries = self._source.entries
-        head = pb.Chunk(
-            place=to_proto(plan.place),
-            crc32c=crc,
-            entries=[_entry(index, entries[index].head) for index in plan.begins],
-            ends=[pb.FileEnd(index=index, crc32c=crcs.get(index, 0)) for index in plan.ends],
-        )
-        return framing.chunk_message(head, payload)
-
-    def _checksums(self, plan: ChunkPlan, payload: Sequence[bytes]) -> dict[int, int]:
-        """crc32c of the files that have bytes in this chunk, or end in it, up to here."""
-        crcs: dict[int, int] = {}
         for piece, part in zip(plan.pieces, payload, strict=True):
             self._move_checksum(piece.entry, piece.offset)
             self._crc = google_crc32c.extend(self._crc, part)
             self._crc_bytes += len(part)
             crcs[piece.entry] = self._crc
+            crc = google_crc32c.extend(crc, part)
+        return framing.chunk_message(self._head(plan, crc, crcs), payload)
+
+    def _of_one_piece(self, plan: ChunkPlan, piece: Piece) -> bytes:
+        """A chunk of one file: its bytes are read into their place, and looked at once."""
+        crcs = self._whole_already(plan)
+        self._move_checksum(piece.entry, piece.offset)
+        crcs[piece.entry] = _SOME_CRC
+        room = framing.ChunkRoom(self._head(plan, _SOME_CRC, crcs), piece.length)
+        self._read_into(piece, room.payload)
+        crc = checksums.extend(0, room.payload)
+        self._crc = checksums.joined(self._crc, crc, piece.length)
+        self._crc_bytes += piece.length
+        crcs[piece.entry] = self._crc
+        return room.close(self._head(plan, crc, crcs))
+
+    def _head(self, plan: ChunkPlan, crc: int, crcs: Mapping[int, int]) -> pb.Chunk:
+        """Everything but the data; `crcs` has the files that end."""
+        entries = self._source.entries
+        return pb.Chunk(
+            place=to_proto(plan.place),
+            crc32c=crc,
+            entries=[_entry(index, entries[index].head) for index in plan.begins],
+            ends=[pb.FileEnd(index=index, crc32c=crcs[index]) for index in plan.ends],
+        )
+
+    def _whole_already(self, plan: ChunkPlan) -> dict[int, int]:
+        """The checksums of files that end in this chunk and have no bytes in it."""
+        here = {piece.entry for piece in plan.pieces}
+        crcs = {}
         for index in plan.ends:
-            if index not in crcs:
-                self._move_checksum(index, self._source.entries[index].head.size_bytes)
-                crcs[index] = self._crc
+            if index not in here:
+                crcs[index] = self._crc_of(index)
         return crcs
+
+    def _crc_of(self, index: int) -> int:
+        size = self._source.entries[index].head.size_bytes
+        if not size:
+            return 0
+        self._move_checksum(index, size)
+        return self._crc
 
     def _move_checksum(self, index: int, offset: int) -> None:
         """Have the checksum of the first `offset` bytes of a file, reading it again if need be."""
@@ -85,13 +113,25 @@ class ChunkReader:
         entry = self._source.entries[piece.entry]
         if isinstance(entry.content, bytes):
             return entry.content[piece.offset : piece.offset + piece.length]
-        try:
+        with _told(entry.content):
             descriptor = self._opened(piece.entry, entry, entry.content)
-            return _read_exactly(descriptor, piece, entry.content)
-        except OSError as error:
-            raise LocalFileError(
-                f"{entry.content} cannot be read: {error.strerror or error}"
-            ) from error
+            data = os.pread(descriptor, piece.length, piece.offset)
+            while len(data) < piece.length:
+                rest = piece.length - len(data)
+                data += _some(os.pread(descriptor, rest, piece.offset + len(data)), entry.content)
+            return data
+
+    def _read_into(self, piece: Piece, room: memoryview) -> None:
+        entry = self._source.entries[piece.entry]
+        if isinstance(entry.content, bytes):
+            room[:] = entry.content[piece.offset : piece.offset + piece.length]
+            return
+        with _told(entry.content):
+            descriptor = self._opened(piece.entry, entry, entry.content)
+            done = 0
+            while done < piece.length:
+                count = os.preadv(descriptor, [room[done:]], piece.offset + done)
+                done += _some(count, entry.content)
 
     def _opened(self, index: int, entry: SourceEntry, path: Path) -> int:
         if self._open_index == index:
@@ -111,14 +151,21 @@ def _changed(facts: os.stat_result, entry: SourceEntry) -> bool:
     return facts.st_size != entry.head.size_bytes or identity_of(facts) != entry.identity
 
 
-def _read_exactly(descriptor: int, piece: Piece, path: Path) -> bytes:
-    data = os.pread(descriptor, piece.length, piece.offset)
-    while len(data) < piece.length:
-        more = os.pread(descriptor, piece.length - len(data), piece.offset + len(data))
-        if not more:
-            raise LocalFileError(f"{path} became shorter while it was sent")
-        data += more
-    return data
+Read = TypeVar("Read", bytes, int)
+
+
+def _some(read: Read, path: Path) -> Read:
+    if not read:
+        raise LocalFileError(f"{path} became shorter while it was sent")
+    return read
+
+
+@contextmanager
+def _told(path: Path) -> Iterator[None]:
+    try:
+        yield
+    except OSError as error:
+        raise LocalFileError(f"{path} cannot be read: {error.strerror or error}") from error
 
 
 def keep_alive(place: Place) -> bytes:

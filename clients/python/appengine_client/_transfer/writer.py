@@ -11,11 +11,10 @@ import shutil
 from dataclasses import dataclass, field
 from pathlib import Path
 
-import google_crc32c
 from appengine.v1 import transfer_pb2 as pb
 from google.protobuf.message import DecodeError
 
-from appengine_client._transfer import framing
+from appengine_client._transfer import checksums, framing
 from appengine_client._transfer.notes import Noted, Notes, OpenPart
 from appengine_client._transfer.places import Place
 from appengine_client._transfer.reader import from_proto
@@ -202,14 +201,14 @@ class TreeWriter:
             path = next(iter(self._unended.values()))[0]
             raise BrokenTransfer(f"the server did not end the file {path!r} with its checksum")
 
-    def _apply_chunk(self, chunk: pb.Chunk, data: bytes) -> None:
+    def _apply_chunk(self, chunk: pb.Chunk, data: bytes | memoryview) -> None:
         if not (chunk.entries or chunk.ends or data):
             return  # keeps the stream alive
         self.state.expect(from_proto(chunk.place))
-        if google_crc32c.value(data) != chunk.crc32c:
+        if checksums.extend(0, data) != chunk.crc32c:
             raise CutTransfer("a chunk of the download has a wrong checksum")
         entries = self.state.place.entries
-        written = self._fill(data, 0)
+        written = self._fill(data, 0, chunk.crc32c)
         for entry in chunk.entries:
             if entry.index < entries:
                 continue  # sent again
@@ -219,7 +218,7 @@ class TreeWriter:
                 raise BrokenTransfer(f"{entry.path!r} begins before the file before it is whole")
             entries += 1
             self._begin(entry)
-            written = self._fill(data, written)
+            written = self._fill(data, written, chunk.crc32c)
         if written != len(data):
             raise BrokenTransfer("the server sent bytes that belong to no file")
         for end in chunk.ends:
@@ -253,8 +252,11 @@ class TreeWriter:
             os.makedirs(parent, exist_ok=True)
             self._made.add(parent)
 
-    def _fill(self, data: bytes, start: int) -> int:
-        """Write what belongs to the file that is open, and return where the rest begins."""
+    def _fill(self, data: bytes | memoryview, start: int, crc: int) -> int:
+        """Write what belongs to the file that is open, and return where the rest begins.
+
+        `crc` is that of all the data.
+        """
         growing = self._growing
         if growing is None or start == len(data):
             return start
@@ -263,7 +265,11 @@ class TreeWriter:
         written = os.write(growing.descriptor, part)
         while written < len(part):
             written += os.write(growing.descriptor, memoryview(part)[written:])
-        growing.crc = google_crc32c.extend(growing.crc, part)
+        growing.crc = (
+            checksums.joined(growing.crc, crc, len(part))
+            if whole
+            else checksums.extend(growing.crc, part)
+        )
         growing.rest -= len(part)
         self._complete()
         return start + len(part)
