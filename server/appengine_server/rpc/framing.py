@@ -29,6 +29,7 @@ from appengine_server.storage.tree import (
 _CHUNK_TAG = b"\x12"  # `chunk` of UploadRequest and DownloadResponse: field 2, length-delimited
 _DATA_TAG = b"\x7a"  # `data` of Chunk: field 15, length-delimited
 _SOME_CRC = 1  # until the checksum is known: as long as it, on the wire
+_MAX_WALKED = 64  # fields
 _MAX_VARINT_BYTES = 5  # of a length; longer ones are no messages of ours
 
 
@@ -85,7 +86,7 @@ class ChunkRoom:
     def __init__(self, place: Place, size: int) -> None:
         """Of a chunk in which no entry begins and no file ends."""
         self._start = len(_before_data(Chunk(place=place, crc32c=_SOME_CRC), size))
-        self._message = _new_bytes(None, self._start + size)
+        self._message: bytes = _new_bytes(None, self._start + size)
         memory = (ctypes.c_char * len(self._message)).from_address(_address_of(self._message))
         self._head = memoryview(memory).cast("B")[: self._start]
         self.data = memoryview(memory).cast("B")[self._start :]
@@ -152,7 +153,10 @@ def entry_message(entry: Entry) -> pb.Entry:
 
 
 def _chunk_message(message: memoryview) -> Chunk | None:
-    """The chunk of a message that is one chunk and nothing else; None for any other message."""
+    """The chunk of a message that is one chunk and nothing else; None for any other message.
+
+    None too for one of many files: walking over their entries takes longer than copying it.
+    """
     if not message or message[0] != _CHUNK_TAG[0]:
         return None
     size, start = _read_varint(message, 1)
@@ -161,7 +165,11 @@ def _chunk_message(message: memoryview) -> Chunk | None:
     parts: list[memoryview] = []
     data: memoryview | None = None
     position = head_start = start
+    walked = 0
     while position < len(message):
+        walked += 1
+        if walked > _MAX_WALKED:
+            return None
         tag = message[position]
         if tag & 7 == 2:  # length-delimited
             length, body = _read_varint(message, position + 1)
@@ -233,20 +241,23 @@ def _unknown(what: str, number: int) -> NoReturn:
 
 
 def _head_message(chunk: Chunk) -> pb.Chunk:
-    return pb.Chunk(
-        place=place_message(chunk.place),
-        crc32c=chunk.crc32c,
-        entries=[entry_message(entry) for entry in chunk.entries],
-        ends=[_end_message(end) for end in chunk.ends],
-    )
-
-
-def _end_message(end: FileEnd) -> pb.FileEnd:
-    if end.digest is None:
-        return pb.FileEnd(index=end.index, crc32c=end.crc32c)
-    algorithm = pb.DigestAlgorithm.ValueType(end.digest.algorithm)
-    digest = pb.Digest(algorithm=algorithm, value=end.digest.value)
-    return pb.FileEnd(index=end.index, crc32c=end.crc32c, digest=digest)
+    message = pb.Chunk(place=place_message(chunk.place), crc32c=chunk.crc32c)
+    add_entry, add_end = message.entries.add, message.ends.add
+    for entry in chunk.entries:  # adding in place is half of what making lists of them takes
+        add_entry(
+            index=entry.index,
+            path=entry.path,
+            kind=pb.EntryKind.ValueType(entry.kind),
+            size_bytes=entry.size_bytes,
+            mode=entry.mode,
+            link_target=entry.link_target,
+        )
+    for end in chunk.ends:
+        added = add_end(index=end.index, crc32c=end.crc32c)
+        if end.digest is not None:
+            added.digest.algorithm = pb.DigestAlgorithm.ValueType(end.digest.algorithm)
+            added.digest.value = end.digest.value
+    return message
 
 
 def _varint(value: int) -> bytes:

@@ -15,6 +15,7 @@ from appengine.v1 import transfer_pb2 as pb
 
 _REQUEST_CHUNK_TAG = b"\x12"  # UploadRequest.chunk: field 2, length-delimited
 _CHUNK_DATA_TAG = b"\x7a"  # Chunk.data: field 15, length-delimited
+_MAX_WALKED = 64  # fields
 _RESPONSE_CHUNK_TAG = 0x12  # DownloadResponse.chunk: field 2, length-delimited
 
 Buffer = bytes | bytearray | memoryview
@@ -53,7 +54,7 @@ class ChunkRoom:
         """`head` as it will be, but for the value of its checksums, which must not be 0."""
         self._size = size
         self._start = len(_before_data(head, size))
-        self._message = _new_bytes(None, self._start + size)
+        self._message: bytes = _new_bytes(None, self._start + size)
         self._memory = _writable(self._message)
         self.payload = self._memory[self._start :]
         """To be filled before `close`."""
@@ -98,8 +99,8 @@ def read_download(message: bytes) -> DownloadFrame:
     view = memoryview(message)
     if view and view[0] == _RESPONSE_CHUNK_TAG:
         size, start = _read_varint(view, 1)
-        if start + size == len(view):
-            return _read_chunk(view[start:])
+        if start + size == len(view) and (frame := _read_chunk(view[start:])) is not None:
+            return frame
     return _read_any(message)
 
 
@@ -113,11 +114,14 @@ def _read_any(message: bytes) -> DownloadFrame:
     return DownloadFrame(header, response.chunk, data)
 
 
-def _read_chunk(view: memoryview) -> DownloadFrame:
+def _read_chunk(view: memoryview) -> DownloadFrame | None:
+    """None for a chunk of many files: walking over their entries takes longer than copying it."""
     data: bytes | memoryview = b""
     kept: list[memoryview] = []
     position = 0
     while position < len(view):
+        if len(kept) == _MAX_WALKED:
+            return None
         start = position
         tag, position = _read_varint(view, position)
         position, body = _skip(view, position, tag & 7)

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import os
 import stat
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Mapping
 from pathlib import Path
 from typing import TypeVar
 
@@ -20,11 +19,6 @@ from appengine_client.errors import LocalFileError
 _PREFIX_STEP_BYTES = 4 * 1024 * 1024
 _SOME_CRC = 1
 """Until the checksum is known: as long as it, on the wire."""
-_KINDS = {
-    Kind.FILE: pb.ENTRY_KIND_FILE,
-    Kind.FOLDER: pb.ENTRY_KIND_FOLDER,
-    Kind.LINK: pb.ENTRY_KIND_LINK,
-}
 
 
 class ChunkReader:
@@ -75,12 +69,12 @@ class ChunkReader:
     def _head(self, plan: ChunkPlan, crc: int, crcs: Mapping[int, int]) -> pb.Chunk:
         """Everything but the data; `crcs` has the files that end."""
         entries = self._source.entries
-        return pb.Chunk(
-            place=to_proto(plan.place),
-            crc32c=crc,
-            entries=[_entry(index, entries[index].head) for index in plan.begins],
-            ends=[pb.FileEnd(index=index, crc32c=crcs[index]) for index in plan.ends],
-        )
+        chunk = pb.Chunk(place=to_proto(plan.place), crc32c=crc)
+        for index in plan.begins:  # adding in place is half of what making lists of them takes
+            _add_entry(chunk, index, entries[index].head)
+        for index in plan.ends:
+            chunk.ends.add(index=index, crc32c=crcs[index])
+        return chunk
 
     def _whole_already(self, plan: ChunkPlan) -> dict[int, int]:
         """The checksums of files that end in this chunk and have no bytes in it."""
@@ -113,27 +107,31 @@ class ChunkReader:
         entry = self._source.entries[piece.entry]
         if isinstance(entry.content, bytes):
             return entry.content[piece.offset : piece.offset + piece.length]
-        with _told(entry.content):
+        try:
             descriptor = self._opened(piece.entry, entry, entry.content)
             data = os.pread(descriptor, piece.length, piece.offset)
             while len(data) < piece.length:
                 rest = piece.length - len(data)
                 data += _some(os.pread(descriptor, rest, piece.offset + len(data)), entry.content)
             return data
+        except OSError as error:
+            raise _unreadable(entry.content, error) from error
 
     def _read_into(self, piece: Piece, room: memoryview) -> None:
         entry = self._source.entries[piece.entry]
         if isinstance(entry.content, bytes):
             room[:] = entry.content[piece.offset : piece.offset + piece.length]
             return
-        with _told(entry.content):
+        try:
             descriptor = self._opened(piece.entry, entry, entry.content)
             done = 0
             while done < piece.length:
                 count = os.preadv(descriptor, [room[done:]], piece.offset + done)
                 done += _some(count, entry.content)
+        except OSError as error:
+            raise _unreadable(entry.content, error) from error
 
-    def _opened(self, index: int, entry: SourceEntry, path: Path) -> int:
+    def _opened(self, index: int, entry: SourceEntry, path: Path | str) -> int:
         if self._open_index == index:
             return self._descriptor
         self.close()
@@ -154,18 +152,14 @@ def _changed(facts: os.stat_result, entry: SourceEntry) -> bool:
 Read = TypeVar("Read", bytes, int)
 
 
-def _some(read: Read, path: Path) -> Read:
+def _some(read: Read, path: Path | str) -> Read:
     if not read:
         raise LocalFileError(f"{path} became shorter while it was sent")
     return read
 
 
-@contextmanager
-def _told(path: Path) -> Iterator[None]:
-    try:
-        yield
-    except OSError as error:
-        raise LocalFileError(f"{path} cannot be read: {error.strerror or error}") from error
+def _unreadable(path: Path | str, error: OSError) -> LocalFileError:
+    return LocalFileError(f"{path} cannot be read: {error.strerror or error}")
 
 
 def keep_alive(place: Place) -> bytes:
@@ -183,12 +177,21 @@ def from_proto(place: pb.Place) -> Place:
     return Place(place.bytes, place.entries)
 
 
-def _entry(index: int, head: EntryHead) -> pb.Entry:
-    return pb.Entry(
-        index=index,
-        path=head.path,
-        kind=_KINDS[head.kind],
-        size_bytes=head.size_bytes,
-        mode=0o755 if head.executable else 0,
-        link_target=head.link_target,
-    )
+def _add_entry(chunk: pb.Chunk, index: int, head: EntryHead) -> None:
+    match head.kind:
+        case Kind.FILE:
+            mode = 0o755 if head.executable else 0
+            chunk.entries.add(
+                index=index,
+                path=head.path,
+                kind=pb.ENTRY_KIND_FILE,
+                size_bytes=head.size_bytes,
+                mode=mode,
+            )
+        case Kind.FOLDER:
+            chunk.entries.add(index=index, path=head.path, kind=pb.ENTRY_KIND_FOLDER)
+        case Kind.LINK:
+            target = head.link_target
+            chunk.entries.add(
+                index=index, path=head.path, kind=pb.ENTRY_KIND_LINK, link_target=target
+            )
