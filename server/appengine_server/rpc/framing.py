@@ -29,7 +29,6 @@ from appengine_server.storage.tree import (
 _CHUNK_TAG = b"\x12"  # `chunk` of UploadRequest and DownloadResponse: field 2, length-delimited
 _DATA_TAG = b"\x7a"  # `data` of Chunk: field 15, length-delimited
 _SOME_CRC = 1  # until the checksum is known: as long as it, on the wire
-_MAX_WALKED = 64  # fields
 _MAX_VARINT_BYTES = 5  # of a length; longer ones are no messages of ours
 
 
@@ -153,10 +152,7 @@ def entry_message(entry: Entry) -> pb.Entry:
 
 
 def _chunk_message(message: memoryview) -> Chunk | None:
-    """The chunk of a message that is one chunk and nothing else; None for any other message.
-
-    None too for one of many files: walking over their entries takes longer than copying it.
-    """
+    """The chunk of a message that is one chunk and nothing else; None for any other message."""
     if not message or message[0] != _CHUNK_TAG[0]:
         return None
     size, start = _read_varint(message, 1)
@@ -165,11 +161,7 @@ def _chunk_message(message: memoryview) -> Chunk | None:
     parts: list[memoryview] = []
     data: memoryview | None = None
     position = head_start = start
-    walked = 0
     while position < len(message):
-        walked += 1
-        if walked > _MAX_WALKED:
-            return None
         tag = message[position]
         if tag & 7 == 2:  # length-delimited
             length, body = _read_varint(message, position + 1)

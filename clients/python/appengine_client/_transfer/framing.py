@@ -15,7 +15,6 @@ from appengine.v1 import transfer_pb2 as pb
 
 _REQUEST_CHUNK_TAG = b"\x12"  # UploadRequest.chunk: field 2, length-delimited
 _CHUNK_DATA_TAG = b"\x7a"  # Chunk.data: field 15, length-delimited
-_MAX_WALKED = 64  # fields
 _RESPONSE_CHUNK_TAG = 0x12  # DownloadResponse.chunk: field 2, length-delimited
 
 Buffer = bytes | bytearray | memoryview
@@ -99,8 +98,8 @@ def read_download(message: bytes) -> DownloadFrame:
     view = memoryview(message)
     if view and view[0] == _RESPONSE_CHUNK_TAG:
         size, start = _read_varint(view, 1)
-        if start + size == len(view) and (frame := _read_chunk(view[start:])) is not None:
-            return frame
+        if start + size == len(view):
+            return _read_chunk(view[start:])
     return _read_any(message)
 
 
@@ -114,14 +113,11 @@ def _read_any(message: bytes) -> DownloadFrame:
     return DownloadFrame(header, response.chunk, data)
 
 
-def _read_chunk(view: memoryview) -> DownloadFrame | None:
-    """None for a chunk of many files: walking over their entries takes longer than copying it."""
+def _read_chunk(view: memoryview) -> DownloadFrame:
     data: bytes | memoryview = b""
     kept: list[memoryview] = []
     position = 0
     while position < len(view):
-        if len(kept) == _MAX_WALKED:
-            return None
         start = position
         tag, position = _read_varint(view, position)
         position, body = _skip(view, position, tag & 7)
