@@ -22,10 +22,10 @@ from pathlib import Path
 sys.path.pop(0)  # this folder, whose `kubernetes` is not the library
 sys.path.insert(0, str(Path(__file__).parents[1]))
 
-from benchmarks.transfers import plain, report
+from benchmarks.transfers import crowd, plain, report
 from benchmarks.transfers.naive import naive_server
 from benchmarks.transfers.ours import Ours, our_server
-from benchmarks.transfers.rounds import GIB, Case, Measured, Move, measure, scratch
+from benchmarks.transfers.rounds import GIB, MIB, Case, Measured, Move, measure, scratch
 from benchmarks.transfers.sources import make_source
 from benchmarks.transfers.tls import Tls, make_tls
 from benchmarks.transfers.webserver import web_server
@@ -37,6 +37,7 @@ CASES = (
     Case(name="20000x4k", file_bytes=4 << 10, files=20_000),
     Case(name="5000x64k", file_bytes=64 << 10, files=5_000),
 )
+CROWD = "crowd"
 
 
 def run_case(
@@ -75,6 +76,24 @@ def run_case(
         return measure(case, movers, folder, rounds)
 
 
+def run_crowds(
+    ours: Ours, folder: Path, mib_each: int, missing: Mapping[str, str]
+) -> list[crowd.Crowd]:
+    """Sixteen transfers at once in each direction."""
+    source_folder = folder / "source"
+    source_folder.mkdir()
+    with ExitStack() as stack:
+        stack.callback(shutil.rmtree, source_folder)
+        source = make_source(Case(name="crowd", file_bytes=mib_each * MIB), source_folder)
+        prepared = ours.prepare(source, source.name)
+        web = None
+        if "nginx_curl" not in missing:
+            program = _nginx()
+            assert program is not None
+            web = stack.enter_context(web_server(program, folder, source_folder, ours.tls))
+        return crowd.measure_crowds(prepared, web, folder)
+
+
 def what_is_missing() -> dict[str, str]:
     """Who cannot take part, and why."""
     missing = {}
@@ -93,8 +112,10 @@ def _compiler() -> str | None:
     return shutil.which("cc") or shutil.which("gcc") or shutil.which("clang")
 
 
-def measure_all(options: argparse.Namespace) -> tuple[list[Measured], dict[str, str]]:
-    """All cases that were asked for."""
+def measure_all(
+    options: argparse.Namespace,
+) -> tuple[list[Measured], list[crowd.Crowd], dict[str, str]]:
+    """Everything that was asked for."""
     missing = what_is_missing()
     with ExitStack() as stack:
         folder = Path(
@@ -104,22 +125,27 @@ def measure_all(options: argparse.Namespace) -> tuple[list[Measured], dict[str, 
         tls: Tls | None = make_tls(folder) if options.tls else None
         url = stack.enter_context(running_engine(os.environ))
         found = []
-        for case in CASES:
-            if options.case and case.name not in options.case:
-                continue
-            with our_server(
-                url, folder / f"server-{case.name}", stack.enter_context(worker()), tls
-            ) as ours:
-                found.append(run_case(case, ours, folder, options.rounds, missing))
-            shutil.rmtree(folder / f"server-{case.name}")
-        return found, missing
+        crowds: list[crowd.Crowd] = []
+        for name in options.case or [*(case.name for case in CASES), CROWD]:
+            place = folder / f"server-{name}"
+            with worker() as client, our_server(url, place, client, tls) as ours:
+                if name == CROWD:
+                    crowds = run_crowds(ours, folder, options.crowd_mib, missing)
+                else:
+                    case = next(case for case in CASES if case.name == name)
+                    found.append(run_case(case, ours, folder, options.rounds, missing))
+            shutil.rmtree(place)
+        return found, crowds, missing
 
 
 def main() -> None:
     """Measure and print."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--rounds", type=int, default=9)
-    parser.add_argument("--case", action="append", choices=[case.name for case in CASES])
+    parser.add_argument("--case", action="append", choices=[*(case.name for case in CASES), CROWD])
+    parser.add_argument(
+        "--crowd-mib", type=int, default=256, help="what each of the 16 clients at once moves"
+    )
     parser.add_argument("--tls", action="store_true", help="ours, nginx and naive gRPC with TLS")
     parser.add_argument("--json", action="store_true")
     parser.add_argument(
@@ -128,8 +154,8 @@ def main() -> None:
         help="where all files lie; needs 5 GiB",
     )
     options = parser.parse_args()
-    found, missing = measure_all(options)
-    print(report.as_json(found, missing) if options.json else report.as_table(found, missing))
+    shown = report.as_json if options.json else report.as_table
+    print(shown(*measure_all(options)))
 
 
 if __name__ == "__main__":

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
+from dataclasses import asdict
 from typing import Any
 
+from benchmarks.transfers.crowd import Crowd
 from benchmarks.transfers.processes import Cost, Sample
 from benchmarks.transfers.rounds import GIB, Measured, spread
 
@@ -33,7 +35,7 @@ def ratios(found: Sequence[Measured]) -> dict[str, list[float]]:
     }
 
 
-def as_json(found: Sequence[Measured], missing: Mapping[str, str]) -> str:
+def as_json(found: Sequence[Measured], crowds: Sequence[Crowd], missing: Mapping[str, str]) -> str:
     """Everything."""
     answer: dict[str, Any] = {
         "ratios": {name: spread(values) for name, values in ratios(found).items()},
@@ -58,25 +60,42 @@ def as_json(found: Sequence[Measured], missing: Mapping[str, str]) -> str:
             for measured in found
             for name in measured.samples
         },
+        "crowds": [asdict(crowd) | {"to_nginx": crowd.to_nginx} for crowd in crowds],
         "not_run": dict(missing),
     }
     return json.dumps(answer, indent=2)
 
 
-def as_table(found: Sequence[Measured], missing: Mapping[str, str]) -> str:
+def as_table(found: Sequence[Measured], crowds: Sequence[Crowd], missing: Mapping[str, str]) -> str:
     """Speeds of everybody, and then the ratios with what is asked of them."""
     lines = []
     for measured in found:
         lines += _speeds(measured)
-    lines.append(f"\n{'ours, times as fast as':<34}{'median':>8}{'min':>8}{'max':>8}{'asked':>8}")
+    if found:
+        head = f"{'median':>8}{'min':>8}{'max':>8}{'asked':>8}"
+        lines.append(f"\n{'ours, times as fast as':<34}{head}")
     for name, values in sorted(ratios(found).items()):
         facts = spread(values)
         goal = f"{GOALS[name]:.2f}" if name in GOALS else ""
         lines.append(
             f"{name:<34}{facts['median']:>8.2f}{facts['min']:>8.2f}{facts['max']:>8.2f}{goal:>8}"
         )
+    for crowd in crowds:
+        lines += _crowd(crowd)
     lines += [f"not run: {name}, for {why}" for name, why in missing.items()]
     return "\n".join(lines)
+
+
+def _crowd(crowd: Crowd) -> list[str]:
+    nginx = "-" if crowd.to_nginx is None else f"{crowd.to_nginx:.2f}"
+    return [
+        f"\n16 {crowd.direction}s at once",
+        f"{'together, GiB/s':<34}{crowd.gib_per_second:>8.2f}",
+        f"{'together, times as fast as nginx':<34}{nginx:>8}{'0.50':>24}",
+        f"{'slowest to fastest':<34}{crowd.slowest_to_fastest:>8.2f}{'0.50':>24}",
+        f"{'peak of the server, MiB':<34}{crowd.server_peak_mib:>8.0f}{'400':>24}",
+        f"{'GetRun meanwhile, p99, ms':<34}{crowd.unary_p99_ms:>8.0f}{'100':>24}",
+    ]
 
 
 def _speeds(measured: Measured) -> list[str]:
