@@ -14,17 +14,17 @@ import os
 import shutil
 import sys
 import tempfile
-from collections.abc import Mapping
-from contextlib import ExitStack
+from collections.abc import Iterator, Mapping
+from contextlib import ExitStack, contextmanager
 from functools import partial
 from pathlib import Path
 
 sys.path.pop(0)  # this folder, whose `kubernetes` is not the library
 sys.path.insert(0, str(Path(__file__).parents[1]))
 
-from benchmarks.transfers import crowd, plain, report
+from benchmarks.transfers import crowd, plain, report, turns
 from benchmarks.transfers.naive import naive_server
-from benchmarks.transfers.ours import Ours, our_server
+from benchmarks.transfers.ours import Ours, Prepared, our_server
 from benchmarks.transfers.rounds import GIB, MIB, Case, Measured, Move, measure, scratch
 from benchmarks.transfers.sources import make_source
 from benchmarks.transfers.tls import Tls, make_tls
@@ -37,7 +37,7 @@ CASES = (
     Case(name="20000x4k", file_bytes=4 << 10, files=20_000),
     Case(name="5000x64k", file_bytes=64 << 10, files=5_000),
 )
-CROWD = "crowd"
+NAMES = [*(case.name for case in CASES), "crowd", "command_line", "disk"]
 
 
 def run_case(
@@ -76,16 +76,25 @@ def run_case(
         return measure(case, movers, folder, rounds)
 
 
+@contextmanager
+def prepared_file(ours: Ours, folder: Path, mib: int) -> Iterator[Prepared]:
+    """One file, and a run with it."""
+    source_folder = folder / "source"
+    source_folder.mkdir()
+    try:
+        source = make_source(Case(name="file", file_bytes=mib * MIB), source_folder)
+        yield ours.prepare(source, source.name)
+    finally:
+        shutil.rmtree(source_folder)
+
+
 def run_crowds(
     ours: Ours, folder: Path, mib_each: int, missing: Mapping[str, str]
 ) -> list[crowd.Crowd]:
     """Sixteen transfers at once in each direction."""
-    source_folder = folder / "source"
-    source_folder.mkdir()
     with ExitStack() as stack:
-        stack.callback(shutil.rmtree, source_folder)
-        source = make_source(Case(name="crowd", file_bytes=mib_each * MIB), source_folder)
-        prepared = ours.prepare(source, source.name)
+        prepared = stack.enter_context(prepared_file(ours, folder, mib_each))
+        source_folder = prepared.source.parent
         web = None
         if "nginx_curl" not in missing:
             program = _nginx()
@@ -112,11 +121,8 @@ def _compiler() -> str | None:
     return shutil.which("cc") or shutil.which("gcc") or shutil.which("clang")
 
 
-def measure_all(
-    options: argparse.Namespace,
-) -> tuple[list[Measured], list[crowd.Crowd], dict[str, str]]:
+def measure_all(options: argparse.Namespace) -> report.Results:
     """Everything that was asked for."""
-    missing = what_is_missing()
     with ExitStack() as stack:
         folder = Path(
             stack.enter_context(tempfile.TemporaryDirectory(prefix="transfer-", dir=options.folder))
@@ -124,25 +130,45 @@ def measure_all(
         folder.chmod(0o755)
         tls: Tls | None = make_tls(folder) if options.tls else None
         url = stack.enter_context(running_engine(os.environ))
-        found = []
-        crowds: list[crowd.Crowd] = []
-        for name in options.case or [*(case.name for case in CASES), CROWD]:
-            place = folder / f"server-{name}"
+        results = report.Results(missing=what_is_missing())
+        for name in options.case or [case.name for case in CASES]:
+            where = folder
+            if name == "disk":
+                where = Path(
+                    stack.enter_context(
+                        tempfile.TemporaryDirectory(prefix="transfer-", dir=options.disk_folder)
+                    )
+                )
+                where.chmod(0o755)
+            place = where / f"server-{name}"
             with worker() as client, our_server(url, place, client, tls) as ours:
-                if name == CROWD:
-                    crowds = run_crowds(ours, folder, options.crowd_mib, missing)
-                else:
-                    case = next(case for case in CASES if case.name == name)
-                    found.append(run_case(case, ours, folder, options.rounds, missing))
+                _measure_one(name, ours, where, options, results)
             shutil.rmtree(place)
-        return found, crowds, missing
+        return results
+
+
+def _measure_one(
+    name: str, ours: Ours, folder: Path, options: argparse.Namespace, results: report.Results
+) -> None:
+    match name:
+        case "crowd":
+            results.crowds = run_crowds(ours, folder, options.crowd_mib, results.missing)
+        case "command_line":
+            with prepared_file(ours, folder, GIB // MIB) as prepared:
+                results.turns.append(turns.command_line(prepared, folder, options.rounds))
+        case "disk":
+            with prepared_file(ours, folder, options.disk_mib) as prepared:
+                results.turns.append(turns.disk(prepared, folder, 7))
+        case _:
+            [case] = [case for case in CASES if case.name == name]
+            results.cases.append(run_case(case, ours, folder, options.rounds, results.missing))
 
 
 def main() -> None:
     """Measure and print."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--rounds", type=int, default=9)
-    parser.add_argument("--case", action="append", choices=[*(case.name for case in CASES), CROWD])
+    parser.add_argument("--case", action="append", choices=NAMES, help="without: the first three")
     parser.add_argument(
         "--crowd-mib", type=int, default=256, help="what each of the 16 clients at once moves"
     )
@@ -153,9 +179,11 @@ def main() -> None:
         default="/dev/shm" if Path("/dev/shm").is_dir() else None,
         help="where all files lie; needs 5 GiB",
     )
+    parser.add_argument("--disk-folder", help="on the disk of the case `disk`; without: /tmp")
+    parser.add_argument("--disk-mib", type=int, default=4096, help="what it moves")
     options = parser.parse_args()
     shown = report.as_json if options.json else report.as_table
-    print(shown(*measure_all(options)))
+    print(shown(measure_all(options)))
 
 
 if __name__ == "__main__":

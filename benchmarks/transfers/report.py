@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict
+from dataclasses import asdict, dataclass, field
 from typing import Any
 
 from benchmarks.transfers.crowd import Crowd
 from benchmarks.transfers.processes import Cost, Sample
 from benchmarks.transfers.rounds import GIB, Measured, spread
+from benchmarks.transfers.turns import Turns
 
 GOALS = {
     "download_1g/nginx_curl": 1.0,
@@ -24,6 +25,16 @@ GOALS = {
 """What is asked of the ratios."""
 
 
+@dataclass(slots=True, kw_only=True)
+class Results:
+    """All that was measured, and what could not be."""
+
+    missing: Mapping[str, str]
+    cases: list[Measured] = field(default_factory=list)
+    crowds: list[Crowd] = field(default_factory=list)
+    turns: list[Turns] = field(default_factory=list)
+
+
 def ratios(found: Sequence[Measured]) -> dict[str, list[float]]:
     """Our speed divided by that of each other, by round."""
     return {
@@ -35,8 +46,9 @@ def ratios(found: Sequence[Measured]) -> dict[str, list[float]]:
     }
 
 
-def as_json(found: Sequence[Measured], crowds: Sequence[Crowd], missing: Mapping[str, str]) -> str:
+def as_json(results: Results) -> str:
     """Everything."""
+    found = results.cases
     answer: dict[str, Any] = {
         "ratios": {name: spread(values) for name, values in ratios(found).items()},
         "seconds": {
@@ -60,14 +72,16 @@ def as_json(found: Sequence[Measured], crowds: Sequence[Crowd], missing: Mapping
             for measured in found
             for name in measured.samples
         },
-        "crowds": [asdict(crowd) | {"to_nginx": crowd.to_nginx} for crowd in crowds],
-        "not_run": dict(missing),
+        "crowds": [asdict(crowd) | {"to_nginx": crowd.to_nginx} for crowd in results.crowds],
+        "turns": [asdict(turns) | {"ratio": turns.ratio} for turns in results.turns],
+        "not_run": dict(results.missing),
     }
     return json.dumps(answer, indent=2)
 
 
-def as_table(found: Sequence[Measured], crowds: Sequence[Crowd], missing: Mapping[str, str]) -> str:
+def as_table(results: Results) -> str:
     """Speeds of everybody, and then the ratios with what is asked of them."""
+    found = results.cases
     lines = []
     for measured in found:
         lines += _speeds(measured)
@@ -80,9 +94,13 @@ def as_table(found: Sequence[Measured], crowds: Sequence[Crowd], missing: Mappin
         lines.append(
             f"{name:<34}{facts['median']:>8.2f}{facts['min']:>8.2f}{facts['max']:>8.2f}{goal:>8}"
         )
-    for crowd in crowds:
+    for crowd in results.crowds:
         lines += _crowd(crowd)
-    lines += [f"not run: {name}, for {why}" for name, why in missing.items()]
+    for turns in results.turns:
+        lines.append(f"\n{turns.name:<36}{turns.ratio:>6.2f}{f'at most {turns.asked}':>24}")
+        if turns.syncs_per_gib is not None:
+            lines.append(f"{'syncs per GiB':<36}{turns.syncs_per_gib:>6.0f}{'at most 40':>24}")
+    lines += [f"not run: {name}, for {why}" for name, why in results.missing.items()]
     return "\n".join(lines)
 
 

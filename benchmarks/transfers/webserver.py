@@ -69,7 +69,8 @@ class Get:
 
     def __call__(self, folder: Path) -> Sample:
         with watched(self.web.pids()) as sender:
-            command = (*self.web.curl, "-o", folder / "got", f"{self.web.url}/source/{self.name}")
+            source = f"{self.web.url}/source/{self.name}"
+            command = (*self.web.curl, "-o", str(folder / "got"), source)
             seconds, receiver = run(command)
         return Sample(seconds, sender, receiver)
 
@@ -84,7 +85,7 @@ class Put:
     def __call__(self, folder: Path) -> Sample:
         assert folder.name == "scratch"
         with watched(self.web.pids()) as receiver:
-            command = (*self.web.curl, "-T", self.source, f"{self.web.url}/scratch/put")
+            command = (*self.web.curl, "-T", str(self.source), f"{self.web.url}/scratch/put")
             seconds, sender = run(command)
         assert (folder / "put").stat().st_size == self.source.stat().st_size
         return Sample(seconds, sender, receiver)

@@ -35,7 +35,8 @@ MAX_MESSAGE_BYTES = 4 * 1024 * 1024
 WINDOW_BYTES = 4 * 1024 * 1024
 """What a client may send ahead of the reader: 40 MiB/s over a line with 0.1 s of round trip.
 
-So much may lie in memory for each upload, besides the chunk that is written."""
+So much may lie in memory for each upload, besides the chunk that is written.
+"""
 
 _HEALTH = health_pb2.DESCRIPTOR.services_by_name["Health"].full_name
 _ENDLESS_OF_OURS = (f"/{_HEALTH}/Watch", f"/{reflection.SERVICE_NAME}/ServerReflectionInfo")

@@ -118,6 +118,8 @@ def _unfold(type_: ParameterType, value: Value, path: Path) -> None:
     if not isinstance(type_, ArrayType) or not isinstance(value, ArrayValue):
         return
     if path.is_dir():
+        if not isinstance(type_.subtype, ArrayType):
+            return
         for index, item in enumerate(value.items):
             _unfold(type_.subtype, item, path / item_name(index))
         return

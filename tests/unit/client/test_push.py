@@ -220,3 +220,15 @@ async def test_an_unreachable_server_is_named(patience):
     with pytest.raises(errors.Unavailable, match=r"the server 127\.0\.0\.1:1 cannot be reached"):
         await push(following_links([("in", b"1")]), connection, "u", patience=patience)
     await connection.close()
+
+
+async def test_files_that_share_full_chunks_arrive_whole(storage, connection, tmp_path):
+    contents = {f"in/{number}": random.Random(number).randbytes(150_000) for number in range(30)}
+    contents |= {"in/30": b"", "in/31": b"x", "in/32": random.Random(32).randbytes(70_000)}
+    (tmp_path / "in").mkdir()
+    for path, content in contents.items():
+        (tmp_path / path).write_bytes(content)
+    source = following_links([("in", tmp_path / "in")])
+    await push(source, connection, "u")
+    assert storage.files() == contents
+    assert len(storage.received) == 3

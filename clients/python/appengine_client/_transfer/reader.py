@@ -17,6 +17,8 @@ from appengine_client._transfer.source import Source, SourceEntry, identity_of
 from appengine_client.errors import LocalFileError
 
 _PREFIX_STEP_BYTES = 4 * 1024 * 1024
+_IN_PLACE_BYTES = 32 * 1024
+"""Pieces that are smaller on average are read and put together faster one by one."""
 _SOME_CRC = 1
 """Until the checksum is known: as long as it, on the wire."""
 
@@ -40,8 +42,9 @@ class ChunkReader:
 
     def message(self, plan: ChunkPlan) -> bytes:
         """The UploadRequest of one chunk. Raises LocalFileError when a file has changed."""
-        if len(plan.pieces) == 1:
-            return self._of_one_piece(plan, plan.pieces[0])
+        size = plan.after.bytes - plan.place.bytes
+        if size and size >= len(plan.pieces) * _IN_PLACE_BYTES:
+            return self._in_place(plan, size)
         payload = [self._read(piece) for piece in plan.pieces]
         crcs = self._whole_already(plan)
         crc = 0
@@ -53,17 +56,22 @@ class ChunkReader:
             crc = google_crc32c.extend(crc, part)
         return framing.chunk_message(self._head(plan, crc, crcs), payload)
 
-    def _of_one_piece(self, plan: ChunkPlan, piece: Piece) -> bytes:
-        """A chunk of one file: its bytes are read into their place, and looked at once."""
+    def _in_place(self, plan: ChunkPlan, size: int) -> bytes:
+        """A chunk of large pieces: they are read into their place, and looked at once."""
         crcs = self._whole_already(plan)
-        self._move_checksum(piece.entry, piece.offset)
-        crcs[piece.entry] = _SOME_CRC
-        room = framing.ChunkRoom(self._head(plan, _SOME_CRC, crcs), piece.length)
-        self._read_into(piece, room.payload)
-        crc = checksums.extend(0, room.payload)
-        self._crc = checksums.joined(self._crc, crc, piece.length)
-        self._crc_bytes += piece.length
-        crcs[piece.entry] = self._crc
+        some = {piece.entry: _SOME_CRC for piece in plan.pieces}
+        room = framing.ChunkRoom(self._head(plan, _SOME_CRC, crcs | some), size)
+        crc = done = 0
+        for piece in plan.pieces:
+            self._move_checksum(piece.entry, piece.offset)
+            part = room.payload[done : done + piece.length]
+            self._read_into(piece, part)
+            part_crc = checksums.extend(0, part)
+            self._crc = checksums.joined(self._crc, part_crc, piece.length)
+            self._crc_bytes += piece.length
+            crcs[piece.entry] = self._crc
+            crc = checksums.joined(crc, part_crc, piece.length)
+            done += piece.length
         return room.close(self._head(plan, crc, crcs))
 
     def _head(self, plan: ChunkPlan, crc: int, crcs: Mapping[int, int]) -> pb.Chunk:
