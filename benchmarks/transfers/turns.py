@@ -82,7 +82,7 @@ def disk(prepared: Prepared, folder: Path, rounds: int) -> Turns:
 @contextmanager
 def _counted_syncs(pid: int, log: Path) -> Iterator[list[int]]:
     """How often a process syncs, in a list of one number that is there at the end."""
-    calls = "trace=fsync,fdatasync,syncfs,sync_file_range,sync"
+    calls = "trace=fsync,fdatasync,syncfs,sync"
     tracing = subprocess.Popen(("strace", "-f", "-q", "-e", calls, "-o", log, "-p", str(pid)))
     time.sleep(1)
     counted: list[int] = []
