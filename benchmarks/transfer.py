@@ -12,6 +12,7 @@ from __future__ import annotations
 import argparse
 import os
 import shutil
+import signal
 import sys
 import tempfile
 from collections.abc import Iterator, Mapping
@@ -182,6 +183,7 @@ def main() -> None:
     parser.add_argument("--disk-folder", help="on the disk of the case `disk`; without: /tmp")
     parser.add_argument("--disk-mib", type=int, default=4096, help="what it moves")
     options = parser.parse_args()
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # so that everything is stopped
     shown = report.as_json if options.json else report.as_table
     print(shown(measure_all(options)))
 
