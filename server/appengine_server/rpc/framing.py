@@ -7,6 +7,7 @@ that is laid out otherwise than ours are, but rightly, goes through the generate
 
 from __future__ import annotations
 
+import ctypes
 from dataclasses import dataclass
 from typing import NoReturn
 
@@ -27,6 +28,7 @@ from appengine_server.storage.tree import (
 
 _CHUNK_TAG = b"\x12"  # `chunk` of UploadRequest and DownloadResponse: field 2, length-delimited
 _DATA_TAG = b"\x7a"  # `data` of Chunk: field 15, length-delimited
+_SOME_CRC = 1  # until the checksum is known: as long as it, on the wire
 _MAX_VARINT_BYTES = 5  # of a length; longer ones are no messages of ours
 
 
@@ -77,19 +79,54 @@ def parse_upload_request(message: bytes) -> UploadFrame:
     return _frame(request)
 
 
+class ChunkRoom:
+    """A DownloadResponse whose payload is read into its place, and not copied there."""
+
+    def __init__(self, place: Place, size: int) -> None:
+        """Of a chunk in which no entry begins and no file ends."""
+        self._start = len(_before_data(Chunk(place=place, crc32c=_SOME_CRC), size))
+        self._message: bytes = _new_bytes(None, self._start + size)
+        memory = (ctypes.c_char * len(self._message)).from_address(_address_of(self._message))
+        self._head = memoryview(memory).cast("B")[: self._start]
+        self.data = memoryview(memory).cast("B")[self._start :]
+
+    def message(self, chunk: Chunk) -> bytes:
+        """The message, once the data are there."""
+        head = _before_data(chunk, len(self.data))
+        if len(head) != self._start:  # a checksum that is 0 is left out
+            return b"".join((head, self.data))
+        self._head[:] = head
+        return self._message
+
+
 def serialize_download_response(frame: DownloadFrame) -> bytes:
-    """Write a DownloadResponse, with one copy of the payload: the one that gRPC is given."""
-    parts: list[bytes | memoryview] = []
+    """Write a DownloadResponse. The payload is copied once, or not at all from a `ChunkRoom`."""
+    parts: list[bytes] = []
     if frame.head is not None:
         header = storage_pb.DownloadHeader(etag=frame.head.etag, end=place_message(frame.head.end))
         parts.append(storage_pb.DownloadResponse(header=header).SerializeToString())
-    if frame.chunk is not None:
-        head = _head_message(frame.chunk).SerializeToString()
-        size = len(frame.chunk.data)
-        data_head = _DATA_TAG + _varint(size) if size else b""
-        parts += (_CHUNK_TAG, _varint(len(head) + len(data_head) + size), head, data_head)
-        parts.append(frame.chunk.data)
-    return b"".join(parts)
+    chunk = frame.chunk
+    if chunk is None:
+        return b"".join(parts)
+    if isinstance(chunk.room, ChunkRoom) and not parts:
+        return chunk.room.message(chunk)
+    return b"".join((*parts, _before_data(chunk, len(chunk.data)), chunk.data))
+
+
+def _before_data(chunk: Chunk, size: int) -> bytes:
+    head = _head_message(chunk).SerializeToString()
+    data_head = _DATA_TAG + _varint(size) if size else b""
+    chunk_size = _varint(len(head) + len(data_head) + size)
+    return b"".join((_CHUNK_TAG, chunk_size, head, data_head))
+
+
+# gRPC takes `bytes` alone. C code may fill new ones before anybody else has seen them.
+_new_bytes = ctypes.PYFUNCTYPE(ctypes.py_object, ctypes.c_char_p, ctypes.c_ssize_t)(
+    ("PyBytes_FromStringAndSize", ctypes.pythonapi)
+)
+_address_of = ctypes.PYFUNCTYPE(ctypes.c_void_p, ctypes.py_object)(
+    ("PyBytes_AsString", ctypes.pythonapi)
+)
 
 
 def place_message(place: Place) -> pb.Place:
@@ -196,20 +233,23 @@ def _unknown(what: str, number: int) -> NoReturn:
 
 
 def _head_message(chunk: Chunk) -> pb.Chunk:
-    return pb.Chunk(
-        place=place_message(chunk.place),
-        crc32c=chunk.crc32c,
-        entries=[entry_message(entry) for entry in chunk.entries],
-        ends=[_end_message(end) for end in chunk.ends],
-    )
-
-
-def _end_message(end: FileEnd) -> pb.FileEnd:
-    if end.digest is None:
-        return pb.FileEnd(index=end.index, crc32c=end.crc32c)
-    algorithm = pb.DigestAlgorithm.ValueType(end.digest.algorithm)
-    digest = pb.Digest(algorithm=algorithm, value=end.digest.value)
-    return pb.FileEnd(index=end.index, crc32c=end.crc32c, digest=digest)
+    message = pb.Chunk(place=place_message(chunk.place), crc32c=chunk.crc32c)
+    add_entry, add_end = message.entries.add, message.ends.add
+    for entry in chunk.entries:  # adding in place is half of what making lists of them takes
+        add_entry(
+            index=entry.index,
+            path=entry.path,
+            kind=pb.EntryKind.ValueType(entry.kind),
+            size_bytes=entry.size_bytes,
+            mode=entry.mode,
+            link_target=entry.link_target,
+        )
+    for end in chunk.ends:
+        added = add_end(index=end.index, crc32c=end.crc32c)
+        if end.digest is not None:
+            added.digest.algorithm = pb.DigestAlgorithm.ValueType(end.digest.algorithm)
+            added.digest.value = end.digest.value
+    return message
 
 
 def _varint(value: int) -> bytes:

@@ -130,7 +130,13 @@ class StorageService(pb_grpc.StorageServiceServicer):
         start = framing.place_value(getattr(request, "from"))
         head = framing.DownloadHead(etag=tree.etag, end=tree.end)
         yield framing.DownloadFrame(head=head)
-        chunks = read_chunks(tree, start, limit_bytes=limit, chunk_bytes=CHUNK_BYTES)
+        chunks = read_chunks(
+            tree,
+            start,
+            limit_bytes=limit,
+            chunk_bytes=CHUNK_BYTES,
+            make_room=framing.ChunkRoom,
+        )
         with self._metrics.stream("download") as count:
             count.began_at_bytes = start.bytes
             async for chunk in chunks:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import ctypes
 import hashlib
 import os
+from functools import cache
 from typing import Any, Protocol
 
 import blake3
@@ -15,6 +16,7 @@ from appengine_server.storage.tree import DigestAlgorithm
 READ_BYTES = 1 << 20
 """How much of a file is read at once: larger is not faster, and costs memory per reader."""
 
+_POLYNOMIAL = 0x82F63B78  # of crc32c, its bits in reverse
 _COPY_BELOW_BYTES = 16 << 10  # copying so little is cheaper than asking for its address
 
 
@@ -36,10 +38,13 @@ class _PyBuffer(ctypes.Structure):
     )
 
 
-_get_buffer = ctypes.pythonapi.PyObject_GetBuffer
-_get_buffer.argtypes = [ctypes.py_object, ctypes.POINTER(_PyBuffer), ctypes.c_int]
-_release_buffer = ctypes.pythonapi.PyBuffer_Release
-_release_buffer.argtypes = [ctypes.POINTER(_PyBuffer)]
+# NB: prototypes, for argument types that are set on ctypes.pythonapi would hold for everybody.
+_get_buffer = ctypes.PYFUNCTYPE(
+    ctypes.c_int, ctypes.py_object, ctypes.POINTER(_PyBuffer), ctypes.c_int
+)(("PyObject_GetBuffer", ctypes.pythonapi))
+_release_buffer = ctypes.PYFUNCTYPE(None, ctypes.POINTER(_PyBuffer))(
+    ("PyBuffer_Release", ctypes.pythonapi)
+)
 
 
 def extend_crc32c(crc32c: int, data: bytes | bytearray | memoryview) -> int:
@@ -63,6 +68,42 @@ def extend_crc32c(crc32c: int, data: bytes | bytearray | memoryview) -> int:
 def crc32c_of(data: bytes | bytearray | memoryview) -> int:
     """The crc32c of `data`."""
     return extend_crc32c(0, data)
+
+
+def joined_crc32c(crc32c: int, more: int, more_bytes: int) -> int:
+    """The crc32c of what had `crc32c`, followed by so many bytes that had `more`.
+
+    The bytes themselves are not needed: they were read once already.
+    """
+    power = 0
+    while more_bytes:
+        if more_bytes & 1:
+            crc32c = _times(_zeros(power), crc32c)
+        more_bytes >>= 1
+        power += 1
+    return crc32c ^ more
+
+
+@cache
+def _zeros(power: int) -> tuple[int, ...]:
+    """What 2**power zero bytes do to a checksum: a matrix over bits, by columns."""
+    if power:
+        return _squared(_zeros(power - 1))
+    one_bit = (_POLYNOMIAL, *(1 << bit for bit in range(31)))
+    return _squared(_squared(_squared(one_bit)))
+
+
+def _squared(matrix: tuple[int, ...]) -> tuple[int, ...]:
+    return tuple([_times(matrix, column) for column in matrix])
+
+
+def _times(matrix: tuple[int, ...], vector: int) -> int:
+    product = 0
+    for column in matrix:
+        if vector & 1:
+            product ^= column
+        vector >>= 1
+    return product
 
 
 def crc32c_of_file(fd: int, length_bytes: int) -> int | None:

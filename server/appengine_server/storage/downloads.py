@@ -17,12 +17,20 @@ from appengine_server.errors import (
     PlaceOutOfRange,
 )
 from appengine_server.storage.beneath import open_beneath, open_folder
-from appengine_server.storage.checksums import READ_BYTES, crc32c_of, extend_crc32c
+from appengine_server.storage.checksums import (
+    READ_BYTES,
+    crc32c_of,
+    extend_crc32c,
+    joined_crc32c,
+)
 from appengine_server.storage.listing import Tree
 from appengine_server.storage.quota import from_os_error
-from appengine_server.storage.tree import START, Chunk, Entry, EntryKind, FileEnd, Place
+from appengine_server.storage.tree import START, Chunk, Entry, EntryKind, FileEnd, Place, Room
 
 T = TypeVar("T")
+
+MakeRoom = Callable[[Place, int], Room]
+"""Place and size of a chunk that lies inside one file → where its data are read to."""
 
 CHUNK_BYTES = 2 << 20
 """The best payload of one message: larger ones are no faster."""
@@ -50,8 +58,20 @@ def check_start(tree: Tree, start: Place) -> None:
         raise InvalidArgument("no place of this content has that many bytes and entries")
 
 
+class OwnRoom:
+    """Memory that is nothing else."""
+
+    def __init__(self, _: Place, size: int) -> None:
+        self.data = memoryview(bytearray(size))
+
+
 async def read_chunks(
-    tree: Tree, start: Place = START, *, limit_bytes: int = 0, chunk_bytes: int = CHUNK_BYTES
+    tree: Tree,
+    start: Place = START,
+    *,
+    limit_bytes: int = 0,
+    chunk_bytes: int = CHUNK_BYTES,
+    make_room: MakeRoom = OwnRoom,
 ) -> AsyncIterator[Chunk]:
     """The tree from `start` on, at most `limit_bytes` of content (0 means all of it).
 
@@ -59,7 +79,7 @@ async def read_chunks(
     the one that was listed, and Unavailable or DataLoss when it cannot be read.
     """
     check_start(tree, start)
-    reader = _TreeReader(tree, start, limit_bytes, chunk_bytes)
+    reader = _TreeReader(tree, start, limit_bytes, chunk_bytes, make_room)
     ahead: asyncio.Future[Chunk | None] | asyncio.Future[bool] | None = None
     try:
         ahead = going = _in_thread(tree, reader.read_prefix)
@@ -80,8 +100,11 @@ async def read_chunks(
 class _TreeReader:
     """Reads on from a place. Keeps one file and one folder open. One thread at a time."""
 
-    def __init__(self, tree: Tree, start: Place, limit_bytes: int, chunk_bytes: int) -> None:
+    def __init__(
+        self, tree: Tree, start: Place, limit_bytes: int, chunk_bytes: int, make_room: MakeRoom
+    ) -> None:
         self._tree = tree
+        self._make_room = make_room
         self._chunk_bytes = chunk_bytes
         self._position = start.bytes
         self._next_entry = start.entries
@@ -141,6 +164,8 @@ class _TreeReader:
         ends: list[FileEnd] = []
         parts: list[bytes] = []
         limit = min(self._position + self._chunk_bytes, self._stop)
+        if self._position < limit < self._file_end:
+            return self._inside_file(place, limit - self._position)
         names = 0
         while self._fill(limit, parts, ends):
             entry = self._entry_to_begin(limit)
@@ -161,6 +186,20 @@ class _TreeReader:
             ends=tuple(ends),
             data=data,
         )
+
+    def _inside_file(self, place: Place, size: int) -> Chunk:
+        """A chunk of the open file that does not end it: most of a large file is such."""
+        room = self._make_room(place, size)
+        done = 0
+        while done < size:
+            count = os.readv(self._file_fd, [room.data[done:]])
+            if not count:
+                raise _changed(self._tree.entries[self._next_entry - 1])
+            done += count
+        crc32c = crc32c_of(room.data)
+        self._crc32c = joined_crc32c(self._crc32c, crc32c, size)
+        self._position += size
+        return Chunk(place=place, crc32c=crc32c, data=room.data, room=room)
 
     def _entry_to_begin(self, limit: int) -> Entry | None:
         if self._next_entry == len(self._tree.entries):

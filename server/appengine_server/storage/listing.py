@@ -33,6 +33,7 @@ from appengine_server.storage.tree import Entry, EntryKind, Place
 _NO_SUCH_PATH = frozenset({errno.ENOENT, errno.ENOTDIR, errno.ELOOP, errno.EXDEV})
 _EXECUTABLE = 0o755
 _MAX_PROBLEMS = 1000
+_ETAG_STEP = 4096  # entries that are hashed at once
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -153,7 +154,7 @@ def _check(path: str) -> None:
         ) from None
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)  # not frozen, like `Entry`
 class _Child:
     """A name as it was found."""
 
@@ -200,9 +201,13 @@ class _Listing:
         try:
             with os.scandir(fd) as inside:
                 found = [(entry.name, entry.stat(follow_symlinks=False)) for entry in inside]
-            found.sort(key=lambda pair: os.fsencode(pair[0]))
+            found.sort(key=_in_bytes)
             return [
-                _Child(prefix + name, status, _link_target(name, status, fd))
+                _Child(
+                    prefix + name,
+                    status,
+                    os.readlink(name, dir_fd=fd) if stat.S_ISLNK(status.st_mode) else "",
+                )
                 for name, status in found
             ]
         finally:
@@ -270,12 +275,24 @@ class _Listing:
 
     def _etag(self) -> str:
         hasher = blake3()
-        for entry, (inode, mtime_ns) in zip(self._entries, self._stamps, strict=True):
-            # A folder's own time changes with what is in it, which is listed itself.
-            stamp = f"{inode}\0{mtime_ns}" if entry.kind is not EntryKind.FOLDER else ""
-            facts = (entry.path, str(entry.kind), str(entry.size_bytes), str(entry.mode))
-            hasher.update("\0".join((*facts, entry.link_target, stamp, "")).encode())
+        for first in range(0, len(self._entries), _ETAG_STEP):
+            facts = []
+            for number in range(first, min(first + _ETAG_STEP, len(self._entries))):
+                entry = self._entries[number]
+                # A folder's own time changes with what is in it, which is listed itself.
+                is_folder = entry.kind is EntryKind.FOLDER
+                inode, mtime_ns = self._stamps[number]
+                stamp = "" if is_folder else f"{inode}\0{mtime_ns}"
+                facts.append(
+                    f"{entry.path}\0{entry.kind:d}\0{entry.size_bytes}\0{entry.mode}\0"
+                    f"{entry.link_target}\0{stamp}\0"
+                )
+            hasher.update("".join(facts).encode())
         return hasher.hexdigest(length=16)
+
+
+def _in_bytes(pair: tuple[str, os.stat_result]) -> bytes:
+    return os.fsencode(pair[0])
 
 
 def _kind_of(mode: int) -> EntryKind | None:

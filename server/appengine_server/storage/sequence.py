@@ -19,7 +19,7 @@ from appengine_server.errors import (
     ResourceExhausted,
 )
 from appengine_server.storage.beneath import PathRefused, check_link_target, check_path
-from appengine_server.storage.checksums import crc32c_of, extend_crc32c
+from appengine_server.storage.checksums import crc32c_of, extend_crc32c, joined_crc32c
 from appengine_server.storage.tree import START, Chunk, Digest, Entry, EntryKind, FileEnd, Place
 
 _MAX_PROBLEMS = 1000  # of one chunk: more help nobody
@@ -88,6 +88,8 @@ class TransferSequence:
         """Whether a chunk failed half-way: then `place` and what the sink got differ."""
         self._ends: Sequence[FileEnd] = ()
         self._next_end = 0
+        self._chunk_bytes = 0
+        self._chunk_crc32c = 0
 
     @property
     def open_file(self) -> OpenFile | None:
@@ -114,6 +116,7 @@ class TransferSequence:
         self._check_entries(entries)
         self._ends = chunk.ends
         self._next_end = 0
+        self._chunk_bytes, self._chunk_crc32c = len(chunk.data), chunk.crc32c
         complete = self.place.entries - self._open
         while self._next_end < len(chunk.ends) and chunk.ends[self._next_end].index < complete:
             self._next_end += 1
@@ -231,7 +234,10 @@ class TransferSequence:
             piece = data[:taken]
             sink.write(piece)
             self._written += taken
-            self._crc32c = extend_crc32c(self._crc32c, piece)
+            if taken == self._chunk_bytes:  # the checksum of the chunk has looked at all of it
+                self._crc32c = joined_crc32c(self._crc32c, self._chunk_crc32c, taken)
+            else:
+                self._crc32c = extend_crc32c(self._crc32c, piece)
         if self._written == self._size:
             self._end(sink)
         return taken

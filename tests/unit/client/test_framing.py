@@ -42,6 +42,15 @@ def test_an_upload_is_read_by_generated_classes(head, payload):
     assert message == pb.UploadRequest(chunk=expected).SerializeToString()
 
 
+@given(heads, st.binary(min_size=1, max_size=300), st.integers(0, 2**32 - 1))
+def test_an_upload_that_was_read_into_its_place_is_the_same(head, payload, crc):
+    head.crc32c = 1
+    room = framing.ChunkRoom(head, len(payload))
+    room.payload[:] = payload
+    head.crc32c = crc
+    assert room.close(head) == framing.chunk_message(head, [payload])
+
+
 @given(heads, st.binary(max_size=300), st.booleans())
 def test_a_download_of_generated_classes_is_read(head, data, with_header):
     response = pb.DownloadResponse(chunk=head)

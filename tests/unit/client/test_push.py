@@ -241,3 +241,15 @@ async def test_digests_that_are_known_travel_with_the_ends_of_their_files(
 def test_a_digest_of_what_is_not_sent_is_refused():
     with pytest.raises(errors.InvalidValue, match="not sent"):
         following_links([("in", b"1")]).checked_by({"out": Digest("blake3", bytes(32))})
+
+
+async def test_files_that_share_full_chunks_arrive_whole(storage, connection, tmp_path):
+    contents = {f"in/{number}": random.Random(number).randbytes(150_000) for number in range(30)}
+    contents |= {"in/30": b"", "in/31": b"x", "in/32": random.Random(32).randbytes(70_000)}
+    (tmp_path / "in").mkdir()
+    for path, content in contents.items():
+        (tmp_path / path).write_bytes(content)
+    source = following_links([("in", tmp_path / "in")])
+    await push(source, connection, "u")
+    assert storage.files() == contents
+    assert len(storage.received) == 3

@@ -13,6 +13,7 @@ from appengine_server.storage.checksums import (
     crc32c_of_file,
     digest_of_file,
     extend_crc32c,
+    joined_crc32c,
 )
 from appengine_server.storage.tree import DigestAlgorithm
 
@@ -30,6 +31,13 @@ def test_every_buffer_gives_the_same(size):
         assert crc32c_of(buffer) == expected
     half = size // 2
     assert extend_crc32c(crc32c_of(framed[:half]), framed[half:]) == expected
+
+
+@pytest.mark.parametrize("size", [0, 1, 4096, 2 << 20, (2 << 20) + 12345])
+def test_parts_are_put_together_without_their_bytes(size):
+    before, more = os.urandom(100), os.urandom(size)
+    joined = joined_crc32c(crc32c_of(before), crc32c_of(more), size)
+    assert joined == crc32c_of(before + more)
 
 
 def test_a_view_is_released_after_its_checksum():

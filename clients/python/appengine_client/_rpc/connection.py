@@ -20,6 +20,8 @@ Request = TypeVar("Request", bound="Message")
 Response = TypeVar("Response", bound="Message")
 
 _MAX_MESSAGE_BYTES = 4 * 1024 * 1024
+_WINDOW_BYTES = 8 * 1024 * 1024
+"""What the server may send ahead of us: 80 MiB/s over a line with 0.1 s of round trip."""
 
 STREAM_SECONDS = 24 * 3600.0
 """Deadline of one stream of a transfer; what is not done by then resumes on the next one."""
@@ -120,6 +122,12 @@ def _open(settings: ConnectionSettings) -> grpc.aio.Channel:
         ("grpc.initial_reconnect_backoff_ms", 100),
         ("grpc.min_reconnect_backoff_ms", 1_000),
         ("grpc.max_reconnect_backoff_ms", 5_000),
+        # A chunk in one frame instead of 128: gRPC for Python copies each piece by itself.
+        ("grpc.http2.max_frame_size", _MAX_MESSAGE_BYTES),
+        ("grpc.experimental.tcp_min_read_chunk_size", 128 * 1024),
+        # A fixed window instead of one that grows with the speed, which is memory.
+        ("grpc.http2.bdp_probe", 0),
+        ("grpc.http2.lookahead_bytes", _WINDOW_BYTES),
     ]
     if settings.tls:
         credentials = grpc.ssl_channel_credentials(settings.ca_certificate)

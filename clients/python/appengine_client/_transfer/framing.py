@@ -6,6 +6,7 @@ into a protobuf object and out again. tests/unit/client compares both.
 
 from __future__ import annotations
 
+import ctypes
 from collections.abc import Sequence
 from typing import NamedTuple
 
@@ -24,7 +25,8 @@ class DownloadFrame(NamedTuple):
 
     header: storage_pb.DownloadHeader | None
     chunk: pb.Chunk | None
-    data: bytes
+    data: bytes | memoryview
+    """A view into the message where it can be."""
 
 
 def begin_message(upload_id: str, writer_id: str) -> bytes:
@@ -41,15 +43,55 @@ def finish_message(end: pb.Place) -> bytes:
 
 def chunk_message(head: pb.Chunk, payload: Sequence[Buffer]) -> bytes:
     """An UploadRequest with this chunk; `head` has everything but the data."""
+    return b"".join((_before_data(head, sum(map(len, payload))), *payload))
+
+
+class ChunkRoom:
+    """An UploadRequest whose payload is read into its place, and not copied there."""
+
+    def __init__(self, head: pb.Chunk, size: int) -> None:
+        """`head` as it will be, but for the value of its checksums, which must not be 0."""
+        self._size = size
+        self._start = len(_before_data(head, size))
+        self._message: bytes = _new_bytes(None, self._start + size)
+        self._memory = _writable(self._message)
+        self.payload = self._memory[self._start :]
+        """To be filled before `close`."""
+
+    def close(self, head: pb.Chunk) -> bytes:
+        """The message. The room cannot be used any more."""
+        start = _before_data(head, self._size)
+        if len(start) != self._start:  # a checksum that is 0 is left out
+            return b"".join((start, self.payload))
+        self._memory[: self._start] = start
+        self.payload.release()
+        self._memory.release()
+        return self._message
+
+
+def _before_data(head: pb.Chunk, size: int) -> bytes:
     head_bytes = head.SerializeToString()
-    size = sum(len(part) for part in payload)
     data_head = _CHUNK_DATA_TAG + varint(size) if size else b""
-    chunk_size = len(head_bytes) + len(data_head) + size
-    return b"".join((_REQUEST_CHUNK_TAG, varint(chunk_size), head_bytes, data_head, *payload))
+    chunk_size = varint(len(head_bytes) + len(data_head) + size)
+    return b"".join((_REQUEST_CHUNK_TAG, chunk_size, head_bytes, data_head))
+
+
+# gRPC takes `bytes` alone. C code may fill new ones before anybody else has seen them.
+_new_bytes = ctypes.PYFUNCTYPE(ctypes.py_object, ctypes.c_char_p, ctypes.c_ssize_t)(
+    ("PyBytes_FromStringAndSize", ctypes.pythonapi)
+)
+_address_of = ctypes.PYFUNCTYPE(ctypes.c_void_p, ctypes.py_object)(
+    ("PyBytes_AsString", ctypes.pythonapi)
+)
+
+
+def _writable(fresh: bytes) -> memoryview:
+    """The memory of new bytes, which must live as long as the view."""
+    return memoryview((ctypes.c_char * len(fresh)).from_address(_address_of(fresh))).cast("B")
 
 
 def read_download(message: bytes) -> DownloadFrame:
-    """Take a DownloadResponse apart, with one copy of its payload: checksums need bytes.
+    """Take a DownloadResponse apart without copying its payload.
 
     Raises ValueError or DecodeError when it is none.
     """
@@ -72,7 +114,7 @@ def _read_any(message: bytes) -> DownloadFrame:
 
 
 def _read_chunk(view: memoryview) -> DownloadFrame:
-    data = b""
+    data: bytes | memoryview = b""
     kept: list[memoryview] = []
     position = 0
     while position < len(view):
@@ -80,7 +122,7 @@ def _read_chunk(view: memoryview) -> DownloadFrame:
         tag, position = _read_varint(view, position)
         position, body = _skip(view, position, tag & 7)
         if tag == _CHUNK_DATA_TAG[0]:
-            data = bytes(view[body:position])
+            data = view[body:position]
         else:
             kept.append(view[start:position])
     return DownloadFrame(None, pb.Chunk.FromString(b"".join(kept)), data)

@@ -4,27 +4,27 @@ from __future__ import annotations
 
 import os
 import stat
-from collections.abc import Sequence
+from collections.abc import Mapping
 from pathlib import Path
+from typing import TypeVar
 
 import google_crc32c
 from appengine.v1 import transfer_pb2 as pb
 
-from appengine_client._transfer import framing
+from appengine_client._transfer import checksums, framing
 from appengine_client._transfer.places import ChunkPlan, EntryHead, Kind, Piece, Place
 from appengine_client._transfer.source import Source, SourceEntry, identity_of
 from appengine_client.errors import LocalFileError
 
 _PREFIX_STEP_BYTES = 4 * 1024 * 1024
-_KINDS = {
-    Kind.FILE: pb.ENTRY_KIND_FILE,
-    Kind.FOLDER: pb.ENTRY_KIND_FOLDER,
-    Kind.LINK: pb.ENTRY_KIND_LINK,
-}
 _ALGORITHMS = {
     "sha256": pb.DIGEST_ALGORITHM_SHA256,
     "blake3": pb.DIGEST_ALGORITHM_BLAKE3,
 }
+_IN_PLACE_BYTES = 32 * 1024
+"""Pieces that are smaller on average are read and put together faster one by one."""
+_SOME_CRC = 1
+"""Until the checksum is known: as long as it, on the wire."""
 
 
 class ChunkReader:
@@ -46,42 +46,71 @@ class ChunkReader:
 
     def message(self, plan: ChunkPlan) -> bytes:
         """The UploadRequest of one chunk. Raises LocalFileError when a file has changed."""
+        size = plan.after.bytes - plan.place.bytes
+        if size and size >= len(plan.pieces) * _IN_PLACE_BYTES:
+            return self._in_place(plan, size)
         payload = [self._read(piece) for piece in plan.pieces]
-        crcs = self._checksums(plan, payload)
+        crcs = self._whole_already(plan)
         crc = 0
-        for part in payload:
-            crc = google_crc32c.extend(crc, part)
-        entries = self._source.entries
-        head = pb.Chunk(
-            place=to_proto(plan.place),
-            crc32c=crc,
-            entries=[_entry(index, entries[index].head) for index in plan.begins],
-            ends=[self._end(index, crcs.get(index, 0)) for index in plan.ends],
-        )
-        return framing.chunk_message(head, payload)
-
-    def _end(self, index: int, crc: int) -> pb.FileEnd:
-        end = pb.FileEnd(index=index, crc32c=crc)
-        if self._source.digests:
-            digest = self._source.digests.get(self._source.entries[index].head.path)
-            if digest is not None:
-                end.digest.algorithm = _ALGORITHMS[digest.algorithm]
-                end.digest.value = digest.value
-        return end
-
-    def _checksums(self, plan: ChunkPlan, payload: Sequence[bytes]) -> dict[int, int]:
-        """crc32c of the files that have bytes in this chunk, or end in it, up to here."""
-        crcs: dict[int, int] = {}
         for piece, part in zip(plan.pieces, payload, strict=True):
             self._move_checksum(piece.entry, piece.offset)
             self._crc = google_crc32c.extend(self._crc, part)
             self._crc_bytes += len(part)
             crcs[piece.entry] = self._crc
+            crc = google_crc32c.extend(crc, part)
+        return framing.chunk_message(self._head(plan, crc, crcs), payload)
+
+    def _in_place(self, plan: ChunkPlan, size: int) -> bytes:
+        """A chunk of large pieces: they are read into their place, and looked at once."""
+        crcs = self._whole_already(plan)
+        some = {piece.entry: _SOME_CRC for piece in plan.pieces}
+        room = framing.ChunkRoom(self._head(plan, _SOME_CRC, crcs | some), size)
+        crc = done = 0
+        for piece in plan.pieces:
+            self._move_checksum(piece.entry, piece.offset)
+            part = room.payload[done : done + piece.length]
+            self._read_into(piece, part)
+            part_crc = checksums.extend(0, part)
+            self._crc = checksums.joined(self._crc, part_crc, piece.length)
+            self._crc_bytes += piece.length
+            crcs[piece.entry] = self._crc
+            crc = checksums.joined(crc, part_crc, piece.length)
+            done += piece.length
+        return room.close(self._head(plan, crc, crcs))
+
+    def _head(self, plan: ChunkPlan, crc: int, crcs: Mapping[int, int]) -> pb.Chunk:
+        """Everything but the data; `crcs` has the files that end."""
+        entries = self._source.entries
+        chunk = pb.Chunk(place=to_proto(plan.place), crc32c=crc)
+        for index in plan.begins:  # adding in place is half of what making lists of them takes
+            _add_entry(chunk, index, entries[index].head)
         for index in plan.ends:
-            if index not in crcs:
-                self._move_checksum(index, self._source.entries[index].head.size_bytes)
-                crcs[index] = self._crc
+            end = chunk.ends.add(index=index, crc32c=crcs[index])
+            if self._source.digests:
+                self._add_digest(end)
+        return chunk
+
+    def _add_digest(self, end: pb.FileEnd) -> None:
+        digest = self._source.digests.get(self._source.entries[end.index].head.path)
+        if digest is not None:
+            end.digest.algorithm = _ALGORITHMS[digest.algorithm]
+            end.digest.value = digest.value
+
+    def _whole_already(self, plan: ChunkPlan) -> dict[int, int]:
+        """The checksums of files that end in this chunk and have no bytes in it."""
+        here = {piece.entry for piece in plan.pieces}
+        crcs = {}
+        for index in plan.ends:
+            if index not in here:
+                crcs[index] = self._crc_of(index)
         return crcs
+
+    def _crc_of(self, index: int) -> int:
+        size = self._source.entries[index].head.size_bytes
+        if not size:
+            return 0
+        self._move_checksum(index, size)
+        return self._crc
 
     def _move_checksum(self, index: int, offset: int) -> None:
         """Have the checksum of the first `offset` bytes of a file, reading it again if need be."""
@@ -100,13 +129,29 @@ class ChunkReader:
             return entry.content[piece.offset : piece.offset + piece.length]
         try:
             descriptor = self._opened(piece.entry, entry, entry.content)
-            return _read_exactly(descriptor, piece, entry.content)
+            data = os.pread(descriptor, piece.length, piece.offset)
+            while len(data) < piece.length:
+                rest = piece.length - len(data)
+                data += _some(os.pread(descriptor, rest, piece.offset + len(data)), entry.content)
+            return data
         except OSError as error:
-            raise LocalFileError(
-                f"{entry.content} cannot be read: {error.strerror or error}"
-            ) from error
+            raise _unreadable(entry.content, error) from error
 
-    def _opened(self, index: int, entry: SourceEntry, path: Path) -> int:
+    def _read_into(self, piece: Piece, room: memoryview) -> None:
+        entry = self._source.entries[piece.entry]
+        if isinstance(entry.content, bytes):
+            room[:] = entry.content[piece.offset : piece.offset + piece.length]
+            return
+        try:
+            descriptor = self._opened(piece.entry, entry, entry.content)
+            done = 0
+            while done < piece.length:
+                count = os.preadv(descriptor, [room[done:]], piece.offset + done)
+                done += _some(count, entry.content)
+        except OSError as error:
+            raise _unreadable(entry.content, error) from error
+
+    def _opened(self, index: int, entry: SourceEntry, path: Path | str) -> int:
         if self._open_index == index:
             return self._descriptor
         self.close()
@@ -124,14 +169,17 @@ def _changed(facts: os.stat_result, entry: SourceEntry) -> bool:
     return facts.st_size != entry.head.size_bytes or identity_of(facts) != entry.identity
 
 
-def _read_exactly(descriptor: int, piece: Piece, path: Path) -> bytes:
-    data = os.pread(descriptor, piece.length, piece.offset)
-    while len(data) < piece.length:
-        more = os.pread(descriptor, piece.length - len(data), piece.offset + len(data))
-        if not more:
-            raise LocalFileError(f"{path} became shorter while it was sent")
-        data += more
-    return data
+Read = TypeVar("Read", bytes, int)
+
+
+def _some(read: Read, path: Path | str) -> Read:
+    if not read:
+        raise LocalFileError(f"{path} became shorter while it was sent")
+    return read
+
+
+def _unreadable(path: Path | str, error: OSError) -> LocalFileError:
+    return LocalFileError(f"{path} cannot be read: {error.strerror or error}")
 
 
 def keep_alive(place: Place) -> bytes:
@@ -149,12 +197,21 @@ def from_proto(place: pb.Place) -> Place:
     return Place(place.bytes, place.entries)
 
 
-def _entry(index: int, head: EntryHead) -> pb.Entry:
-    return pb.Entry(
-        index=index,
-        path=head.path,
-        kind=_KINDS[head.kind],
-        size_bytes=head.size_bytes,
-        mode=0o755 if head.executable else 0,
-        link_target=head.link_target,
-    )
+def _add_entry(chunk: pb.Chunk, index: int, head: EntryHead) -> None:
+    match head.kind:
+        case Kind.FILE:
+            mode = 0o755 if head.executable else 0
+            chunk.entries.add(
+                index=index,
+                path=head.path,
+                kind=pb.ENTRY_KIND_FILE,
+                size_bytes=head.size_bytes,
+                mode=mode,
+            )
+        case Kind.FOLDER:
+            chunk.entries.add(index=index, path=head.path, kind=pb.ENTRY_KIND_FOLDER)
+        case Kind.LINK:
+            target = head.link_target
+            chunk.entries.add(
+                index=index, path=head.path, kind=pb.ENTRY_KIND_LINK, link_target=target
+            )

@@ -7,6 +7,7 @@ import stat
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from functools import partial
+from operator import attrgetter
 from pathlib import Path
 from typing import Literal, NamedTuple
 
@@ -14,6 +15,9 @@ from appengine_client._transfer.places import EntryHead, Kind, Outline
 from appengine_client.errors import InvalidValue, LocalFileError
 
 Content = Path | bytes
+
+_Local = Path | str
+"""Of a local file: text where it was listed, for making a `Path` takes as long as a stat."""
 
 
 class Digest(NamedTuple):
@@ -23,12 +27,13 @@ class Digest(NamedTuple):
     value: bytes
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(slots=True, kw_only=True)  # not frozen, like `EntryHead`
 class SourceEntry:
     """One entry of a transfer, and where its bytes are."""
 
     head: EntryHead
-    content: Content = b""
+    content: Content | str = b""
+    """A path, or the bytes themselves."""
     identity: tuple[int, int, int] | None = None
     """Of the local file when it was listed, as `identity_of` gives it; None for bytes in memory."""
 
@@ -89,7 +94,8 @@ def keeping_links(items: Iterable[tuple[str, Content]]) -> Source:
     return Source(entry for path, content in items for entry in _listed(path, content, _unfollowed))
 
 
-_Lister = Callable[[str, Path], Iterator[SourceEntry]]
+_Lister = Callable[[str, _Local, os.DirEntry[str] | None], Iterator[SourceEntry]]
+"""Path in the transfer, local path, and what a listing of its folder tells about it."""
 
 
 def _listed(path: str, content: Content, lister: _Lister) -> Iterator[SourceEntry]:
@@ -97,27 +103,30 @@ def _listed(path: str, content: Content, lister: _Lister) -> Iterator[SourceEntr
         yield SourceEntry(head=EntryHead(path=path, size_bytes=len(content)), content=content)
         return
     try:
-        yield from lister(path, content)
+        yield from lister(path, content, None)
     except OSError as error:
         where = error.filename or content
         raise LocalFileError(f"{where} cannot be read: {error.strerror or error}") from error
 
 
 def _followed(
-    path: str, local: Path, above: frozenset[tuple[int, int]] = frozenset()
+    path: str,
+    local: _Local,
+    found: os.DirEntry[str] | None,
+    above: frozenset[tuple[int, int]] = frozenset(),
 ) -> Iterator[SourceEntry]:
-    facts = local.stat()
-    identity = (facts.st_dev, facts.st_ino)
+    facts = found.stat() if found is not None else os.stat(local)
     if not stat.S_ISDIR(facts.st_mode):
         yield _file(path, local, facts)
         return
+    identity = (facts.st_dev, facts.st_ino)
     if identity in above:
         raise LocalFileError(f"{local} is a link to a folder that holds it")
     yield from _folder(path, local, partial(_followed, above=above | {identity}))
 
 
-def _unfollowed(path: str, local: Path) -> Iterator[SourceEntry]:
-    facts = local.lstat()
+def _unfollowed(path: str, local: _Local, found: os.DirEntry[str] | None) -> Iterator[SourceEntry]:
+    facts = found.stat(follow_symlinks=False) if found is not None else os.lstat(local)
     if stat.S_ISLNK(facts.st_mode):
         yield _link(path, local)
     elif stat.S_ISDIR(facts.st_mode):
@@ -126,13 +135,18 @@ def _unfollowed(path: str, local: Path) -> Iterator[SourceEntry]:
         yield _file(path, local, facts)
 
 
-def _folder(path: str, local: Path, lister: _Lister) -> Iterator[SourceEntry]:
+def _folder(path: str, local: _Local, lister: _Lister) -> Iterator[SourceEntry]:
     yield SourceEntry(head=EntryHead(path=path, kind=Kind.FOLDER))
-    for name in sorted(os.listdir(local)):
-        yield from lister(f"{path}/{_checked_name(name, local)}", local / name)
+    with os.scandir(local) as inside:
+        found = sorted(inside, key=_name_of)
+    for entry in found:
+        yield from lister(f"{path}/{_checked_name(entry.name, local)}", entry.path, entry)
 
 
-def _file(path: str, local: Path, facts: os.stat_result) -> SourceEntry:
+_name_of = attrgetter("name")
+
+
+def _file(path: str, local: _Local, facts: os.stat_result) -> SourceEntry:
     if not stat.S_ISREG(facts.st_mode):
         raise LocalFileError(f"{local} is neither a file nor a folder and cannot be sent")
     head = EntryHead(
@@ -141,7 +155,7 @@ def _file(path: str, local: Path, facts: os.stat_result) -> SourceEntry:
     return SourceEntry(head=head, content=local, identity=identity_of(facts))
 
 
-def _link(path: str, local: Path) -> SourceEntry:
+def _link(path: str, local: _Local) -> SourceEntry:
     target = os.readlink(local)
     try:
         target.encode("utf-8")
@@ -175,7 +189,9 @@ def link_may_be_absolute(path: str, target: str) -> bool:
     return plain or link_stays_inside(path, target)
 
 
-def _checked_name(name: str, folder: Path) -> str:
+def _checked_name(name: str, folder: _Local) -> str:
+    if name.isascii():
+        return name
     try:
         name.encode("utf-8")
     except UnicodeEncodeError:

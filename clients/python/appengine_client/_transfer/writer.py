@@ -10,11 +10,10 @@ import os
 from dataclasses import dataclass, field
 from pathlib import Path
 
-import google_crc32c
 from appengine.v1 import transfer_pb2 as pb
 from google.protobuf.message import DecodeError
 
-from appengine_client._transfer import framing
+from appengine_client._transfer import checksums, framing
 from appengine_client._transfer.notes import Noted, Notes, OpenPart
 from appengine_client._transfer.places import Place
 from appengine_client._transfer.reader import from_proto
@@ -23,6 +22,7 @@ from appengine_client.errors import BrokenTransfer, CutTransfer, LocalFileError
 
 _MAX_NAME_BYTES = 255
 _READ_BYTES = 4 * 1024 * 1024
+_CREATE_FLAGS = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC
 
 
 @dataclass(slots=True, kw_only=True)
@@ -73,22 +73,26 @@ class PathRules:
 
     def admit(self, entry: pb.Entry) -> bool:
         """Whether the entry is new. Raises BrokenTransfer when it must not be written."""
-        above, _, name = entry.path.rpartition("/")
-        is_top = above == "" and not entry.path.startswith("/")
-        if not _is_name(name) or not (is_top or above in self._folders or _are_names(above)):
-            raise BrokenTransfer(f"the server sent the unsafe path {entry.path!r}")
-        self._check_above(above, entry.path)
-        if entry.kind == pb.ENTRY_KIND_LINK and not self._link_rule(entry.path, entry.link_target):
+        path, kind = entry.path, entry.kind
+        above, _, name = path.rpartition("/")
+        if above not in self._folders:
+            is_top = above == "" and not path.startswith("/")
+            if not (is_top or _are_names(above)):
+                raise BrokenTransfer(f"the server sent the unsafe path {path!r}")
+            self._check_above(above, path)
+        if not _is_name(name):
+            raise BrokenTransfer(f"the server sent the unsafe path {path!r}")
+        if kind == pb.ENTRY_KIND_LINK and not self._link_rule(path, entry.link_target):
             raise BrokenTransfer(
-                f"the server sent the link {entry.path!r}, which leads to {entry.link_target!r}"
+                f"the server sent the link {path!r}, which leads to {entry.link_target!r}"
             )
-        known = self._kinds.get(entry.path)
+        known = self._kinds.get(path)
         if known is None:
-            self._kinds[entry.path] = entry.kind
+            self._kinds[path] = kind
             return True
-        if known == entry.kind == pb.ENTRY_KIND_FOLDER:
+        if known == kind == pb.ENTRY_KIND_FOLDER:
             return False
-        raise BrokenTransfer(f"the server sent the path {entry.path!r} twice")
+        raise BrokenTransfer(f"the server sent the path {path!r} twice")
 
     def remember(self, path: str, kind: int) -> None:
         """An entry was admitted before."""
@@ -110,9 +114,9 @@ def _are_names(path: str) -> bool:
 
 
 def _is_name(part: str) -> bool:
-    return (
-        part not in ("", ".", "..") and "\0" not in part and len(part.encode()) <= _MAX_NAME_BYTES
-    )
+    # A character has at most 4 bytes, so most names need no second look.
+    short = len(part) * 4 <= _MAX_NAME_BYTES or len(part.encode()) <= _MAX_NAME_BYTES
+    return short and part not in ("", ".", "..") and "\0" not in part
 
 
 class TreeWriter:
@@ -209,14 +213,14 @@ class TreeWriter:
             path = next(iter(self._unended.values()))[0]
             raise BrokenTransfer(f"the server did not end the file {path!r} with its checksum")
 
-    def _apply_chunk(self, chunk: pb.Chunk, data: bytes) -> None:
+    def _apply_chunk(self, chunk: pb.Chunk, data: bytes | memoryview) -> None:
         if not (chunk.entries or chunk.ends or data):
             return  # keeps the stream alive
         self.state.expect(from_proto(chunk.place))
-        if google_crc32c.value(data) != chunk.crc32c:
+        if checksums.extend(0, data) != chunk.crc32c:
             raise CutTransfer("a chunk of the download has a wrong checksum")
         entries = self.state.place.entries
-        written = self._fill(data, 0)
+        written = self._fill(data, 0, chunk.crc32c)
         for entry in chunk.entries:
             if entry.index < entries:
                 continue  # sent again
@@ -225,8 +229,13 @@ class TreeWriter:
             if self._growing is not None:
                 raise BrokenTransfer(f"{entry.path!r} begins before the file before it is whole")
             entries += 1
-            self._begin(entry)
-            written = self._fill(data, written)
+            after = written + entry.size_bytes
+            if entry.kind == pb.ENTRY_KIND_FILE and written <= after <= len(data):
+                self._write_whole(entry, data[written:after])
+                written = after
+            else:
+                self._begin(entry)
+                written = self._fill(data, written, chunk.crc32c)
         if written != len(data):
             raise BrokenTransfer("the server sent bytes that belong to no file")
         for end in chunk.ends:
@@ -246,13 +255,29 @@ class TreeWriter:
                 os.symlink(entry.link_target, path)
             case pb.ENTRY_KIND_FILE:
                 mode = 0o777 if entry.mode & 0o111 else 0o666
-                flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC
-                descriptor = os.open(path, flags, mode)
+                descriptor = os.open(path, _CREATE_FLAGS, mode)
                 self.file_count += 1
                 self._growing = _Growing(entry.index, entry.path, descriptor, entry.size_bytes)
                 self._complete()
             case _:
                 raise BrokenTransfer(f"{entry.path!r} is neither file nor folder nor link")
+
+    def _write_whole(self, entry: pb.Entry, content: bytes | memoryview) -> None:
+        """What `_begin` and `_fill` do for a file that is whole in a chunk: most of a tree."""
+        if not self._rules.admit(entry):
+            return
+        path = entry.path
+        self._begun.append((path, pb.ENTRY_KIND_FILE))
+        local = f"{self.folder}/{path}"
+        self._make_parent(local)
+        descriptor = os.open(local, _CREATE_FLAGS, 0o777 if entry.mode & 0o111 else 0o666)
+        try:
+            if content:
+                _write_all(descriptor, content)
+        finally:
+            os.close(descriptor)
+        self.file_count += 1
+        self._unended[entry.index] = (path, checksums.extend(0, content))
 
     def _make_parent(self, path: str) -> None:
         parent = path.rpartition("/")[0]
@@ -260,17 +285,22 @@ class TreeWriter:
             os.makedirs(parent, exist_ok=True)
             self._made.add(parent)
 
-    def _fill(self, data: bytes, start: int) -> int:
-        """Write what belongs to the file that is open, and return where the rest begins."""
+    def _fill(self, data: bytes | memoryview, start: int, crc: int) -> int:
+        """Write what belongs to the file that is open, and return where the rest begins.
+
+        `crc` is that of all the data.
+        """
         growing = self._growing
         if growing is None or start == len(data):
             return start
         whole = start == 0 and len(data) <= growing.rest
         part = data if whole else data[start : start + growing.rest]
-        written = os.write(growing.descriptor, part)
-        while written < len(part):
-            written += os.write(growing.descriptor, memoryview(part)[written:])
-        growing.crc = google_crc32c.extend(growing.crc, part)
+        _write_all(growing.descriptor, part)
+        growing.crc = (
+            checksums.joined(growing.crc, crc, len(part))
+            if whole
+            else checksums.extend(growing.crc, part)
+        )
         growing.rest -= len(part)
         self._complete()
         return start + len(part)
@@ -313,11 +343,17 @@ def _crc_of(path: str, length: int | None = None) -> int | None:
                 piece = file.read(_READ_BYTES if left is None else min(left, _READ_BYTES))
                 if not piece:
                     return None if left else crc
-                crc = google_crc32c.extend(crc, piece)
+                crc = checksums.extend(crc, piece)
                 left = None if left is None else left - len(piece)
     except OSError:
         return None
     return crc
+
+
+def _write_all(descriptor: int, data: bytes | memoryview) -> None:
+    written = os.write(descriptor, data)
+    while written < len(data):
+        written += os.write(descriptor, memoryview(data)[written:])
 
 
 def _drop_all_but(folder: Path, kept: set[str]) -> None:
