@@ -43,13 +43,15 @@ digests = st.builds(
     Digest, algorithm=st.sampled_from(DigestAlgorithm), value=st.binary(max_size=40)
 )
 ends = st.builds(FileEnd, index=int64, crc32c=uint32, digest=st.none() | digests)
+# Longer than what a length of two bytes can say.
+long_data = st.binary(min_size=1, max_size=40).map(lambda part: (part * 20_000)[:20_000])
 chunks = st.builds(
     Chunk,
     place=places,
     crc32c=uint32,
     entries=st.lists(entries, max_size=4).map(tuple),
     ends=st.lists(ends, max_size=4).map(tuple),
-    data=st.binary(max_size=300) | st.binary(min_size=20_000, max_size=20_000),
+    data=st.binary(max_size=300) | long_data,
 )
 
 
