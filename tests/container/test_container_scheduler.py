@@ -97,6 +97,20 @@ async def test_a_kill_by_others_is_not_taken_for_memory(bench: Bench, engine: En
     assert "SIGKILL" in failure.message
 
 
+async def test_what_others_started_again_is_killed_after_the_grace_all_the_same(
+    bench: Bench, engine: Engine
+) -> None:
+    spec = await bench.start(f"trap '' TERM; cd /outputs; mkdir once || mkdir again; {WAIT}")
+    await bench.until_exists(spec.outputs_path / "once")
+    await bench.until(spec.ref, AttemptPhase.RUNNING)
+    await engine.kill(spec.ref.name, "SIGKILL")
+    await bench.ended(spec.ref)
+    await engine.start(spec.ref.name)
+    await bench.until_exists(spec.outputs_path / "again")
+    await bench.scheduler.cancel(spec.ref, timedelta(seconds=0.1))
+    assert (await bench.ended(spec.ref)).exit_code == 137
+
+
 async def test_memory_and_cpu_that_were_used_are_told(bench: Bench) -> None:
     script = f"x=$(head -c {20 * MIB} /dev/zero | tr '\\0' x); sleep 0.3"
     spec = bench.spec(script, ram_bytes=256 * MIB)

@@ -74,6 +74,8 @@ _News = AttemptRef | SchedulerUnavailable | None
 class _Attempt:
     """What we remember of an attempt. Nothing that could not be lost."""
 
+    pid: int = 0
+    """Of the container's process that was looked at last; 0 for none."""
     process: ContainerProcess | None = None
     evidence: Evidence | None = None
     ended: asyncio.Event = field(default_factory=asyncio.Event)
@@ -311,6 +313,9 @@ class ContainerScheduler:
         """Watch the container's process, where it runs and can be seen."""
         attempt = self._remember(ref)
         pid = details["State"].get("Pid") or 0
+        if pid and pid != attempt.pid:
+            _forget_process(attempt)  # somebody has started the container again
+            attempt.pid = pid
         if attempt.process is not None or attempt.evidence is not None or not pid:
             return
         attempt.process = ContainerProcess.open(pid, details["Id"])
@@ -484,6 +489,13 @@ async def open_container_scheduler(
             yield scheduler
         finally:
             await scheduler.close()
+
+
+def _forget_process(attempt: _Attempt) -> None:
+    if attempt.process is not None:
+        attempt.process.close()
+    attempt.process = attempt.evidence = None
+    attempt.ended.clear()
 
 
 def _counted(process: ContainerProcess | None) -> Evidence | None:
