@@ -122,6 +122,17 @@ async def test_memory_and_cpu_that_were_used_are_told(bench: Bench) -> None:
     assert 0 < usage.cpu_seconds < 15
 
 
+async def test_deleting_finds_a_container_that_has_another_name_now(
+    bench: Bench, engine: Engine
+) -> None:
+    spec = await bench.start(WAIT)
+    await bench.until(spec.ref, AttemptPhase.RUNNING)
+    await engine.call("POST", f"containers/{spec.ref.name}/rename", name=f"mine-{spec.ref.name}")
+    assert spec.ref in await bench.scheduler.list_attempts()
+    await bench.scheduler.delete(spec.ref)
+    assert spec.ref not in await bench.scheduler.list_attempts()
+
+
 async def test_a_new_server_finds_what_the_old_one_left(
     bench: Bench, container_settings: ContainerSettings
 ) -> None:

@@ -52,6 +52,13 @@ async def test_folders_too_deep_to_open_refuse_the_outputs(tmp_path: Path, name:
     assert not folder.exists()
 
 
+async def test_an_output_folder_that_is_gone_refuses_the_outputs(tmp_path: Path) -> None:
+    collected = await collect(StorageLayout(tmp_path), uuid4(), _described(n="integer"))
+    [problem] = collected.problems
+    assert problem.reason == "OUTPUT_UNREADABLE"
+    assert "was removed" in problem.message
+
+
 def _described(**outputs: str) -> Descriptor:
     found = read_descriptor(dump(make_descriptor(outputs=outputs))).descriptor
     assert found is not None

@@ -41,8 +41,9 @@ INLINE_VALUE_BYTES = 256 << 10
 
 _OF_THE_TASK = {
     errno.ENAMETOOLONG: "The output folder has folders in folders that nobody can open: "
-    "their path is longer than 4095 bytes.",
-    errno.EACCES: "The output folder has a folder that only its owner may open.",
+    "their path is longer than 4095 bytes",
+    errno.EACCES: "The output folder has a folder that only its owner may open",
+    errno.ENOENT: "The output folder was removed while the task ran",
 }
 
 

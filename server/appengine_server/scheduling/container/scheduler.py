@@ -166,8 +166,7 @@ class ContainerScheduler:
 
     async def list_attempts(self) -> Sequence[AttemptRef]:
         """Every attempt of this engine id, by the labels of its containers."""
-        found = [_ref_of(item.get("Labels") or {}) for item in await self._engine.list(self._label)]
-        return sorted(ref for ref in found if ref is not None)
+        return sorted(ref for ref, _ in await self._containers())
 
     async def cancel(self, ref: AttemptRef, grace: timedelta) -> None:
         """Send SIGTERM now and SIGKILL after `grace`, as long as this process lives.
@@ -190,6 +189,10 @@ class ContainerScheduler:
         """Remove the container with its log and anonymous volumes, killing it if it runs."""
         if await self._inspect(ref) is not None:
             await self._engine.delete(ref.name)
+        else:  # somebody may have given it another name
+            for other, container_id in await self._containers():
+                if other == ref:
+                    await self._engine.delete(container_id)
         self._forget(ref)
 
     async def logs(self, ref: AttemptRef) -> AsyncGenerator[bytes, None]:
@@ -295,6 +298,12 @@ class ContainerScheduler:
         await self._engine.delete(spec.ref.name)
         message = "the container engine ignores requests for GPUs over its API: use Docker for them"
         raise SubmissionRefused(Failure(reason=FailureReason.UNSCHEDULABLE, message=message))
+
+    async def _containers(self) -> list[tuple[AttemptRef, str]]:
+        """The containers of this engine id, whatever they are called: their attempts and ids."""
+        found = await self._engine.list(self._label)
+        refs = [(_ref_of(item.get("Labels") or {}), str(item["Id"])) for item in found]
+        return [(ref, container_id) for ref, container_id in refs if ref is not None]
 
     async def _inspect(self, ref: AttemptRef) -> Details | None:
         details = await self._engine.inspect(ref.name)
