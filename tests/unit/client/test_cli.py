@@ -325,7 +325,10 @@ def test_an_unreachable_server_is_one_sentence(capsys):
     assert exit_of("task", "list", "--server", "127.0.0.1:1") == ExitCode.UNREACHABLE
     said = capsys.readouterr()
     assert said.out == ""
-    assert said.err == "Error: the server 127.0.0.1:1 cannot be reached: Connection refused\n"
+    assert said.err == (
+        "Error: the server 127.0.0.1:1 cannot be reached: Connection refused. See whether it runs, "
+        "and whether this is its address (--server or APPENGINE_SERVER)\n"
+    )
 
 
 def test_errors_may_be_read_by_programs(capsys):
