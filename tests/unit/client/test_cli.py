@@ -342,6 +342,20 @@ def test_errors_may_be_read_by_programs(capsys):
     assert "no state ASLEEP" in json.loads(capsys.readouterr().err)["error"]["message"]
 
 
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["runs", "list", "--fast"], "No such option: --fast"),
+        (["runs", "lst"], "No such command 'lst'"),
+        (["run", "a:1"], "Missing option '--output-dir'"),
+    ],
+)
+def test_wrong_usage_may_be_read_by_programs(arguments, message, capsys):
+    assert exit_of("--json", *arguments) == ExitCode.USAGE
+    last = capsys.readouterr().err.splitlines()[-1]
+    assert message in json.loads(last)["error"]["message"]
+
+
 def test_a_refusal_for_programs_has_every_problem(capsys):
     problem = errors.Problem(path="inputs.a", reason="NOT_INTEGER", message="no integer")
     details = errors.Details(
@@ -361,6 +375,34 @@ def test_a_refusal_for_programs_has_every_problem(capsys):
 def test_the_version(capsys):
     assert exit_of("--version") == ExitCode.SUCCESS
     assert capsys.readouterr().out.strip() == metadata.version("appengine-client")
+
+
+def test_help_is_short_for_those_who_type(capsys):
+    assert exit_of("runs", "list", "-h") == ExitCode.SUCCESS
+    assert "List runs, newest first." in capsys.readouterr().out
+    assert exit_of("--json", "runs", "--help") == ExitCode.SUCCESS
+
+
+ON_A_TERMINAL = "import os, pty, sys; sys.exit(os.waitstatus_to_exitcode(pty.spawn(sys.argv[1:])))"
+
+
+@pytest.mark.parametrize(("answer", "code"), [(b"n\n", 1), (b"\x03", 130)])
+def test_what_is_not_agreed_to_is_not_deleted(answer, code):
+    command = [sys.executable, "-m", "appengine_client.cli", "runs", "delete", "00000000"]
+    with subprocess.Popen(
+        [sys.executable, "-c", ON_A_TERMINAL, *command],
+        env={**os.environ, "APPENGINE_SERVER": "127.0.0.1:1"},  # asking it would be another code
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        bufsize=0,
+    ) as asking:
+        assert asking.stdin is not None
+        assert asking.stdout is not None
+        shown = b""
+        while b"[y/N]" not in shown and (more := asking.stdout.read(1000)):
+            shown += more
+        asking.stdin.write(answer)
+        assert asking.wait(timeout=15) == code
 
 
 def test_wrong_usage(capsys):
