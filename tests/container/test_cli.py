@@ -303,6 +303,26 @@ def test_ctrl_c_while_a_task_is_uploaded_says_what_became_of_it(
     assert not [*(engine.server.storage / "uploads").iterdir()]
 
 
+def test_ctrl_c_while_inputs_are_sent_says_that_no_run_is_left(
+    engine: Engine, mixed: task_pb2.Task, tmp_path: Path
+) -> None:
+    large = tmp_path / "large.png"
+    with large.open("wb") as file:
+        file.truncate(512 * MIB)
+    default = ["env", "--default-signal=INT"]  # as above
+    command = engine.cli_command(
+        "run", name_of(mixed), "--input", f"image=@{large}", "--output-dir", tmp_path / "out"
+    )
+    process = subprocess.Popen([*default, *command], stderr=subprocess.PIPE, text=True)
+    assert process.stderr is not None
+    assert "sending inputs" in process.stderr.readline()
+    process.send_signal(signal.SIGINT)
+    _, said = process.communicate(timeout=30)
+    assert process.returncode == INTERRUPTED
+    assert "The run was not started, and what was sent is dropped." in said
+    assert not [run for run in engine.client.runs.list() if run.task_id == mixed.id]
+
+
 def _begin(engine: Engine, folder: Path, terminal: int) -> tuple[subprocess.Popen[bytes], str]:
     """Start `appengine run` of a task without end; answers the process and the run's id."""
     task = engine.task("echo up; trap 'exit 1' TERM; while true; do sleep 0.05; done")
