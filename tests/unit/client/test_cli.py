@@ -489,6 +489,14 @@ def test_what_is_neither_bundle_nor_descriptor_is_said_to_be_so(tmp_path, capsys
     assert f"{path} is neither a bundle (a zip" in capsys.readouterr().err
 
 
+@pytest.mark.parametrize("content", [b"", b"name: Example\n", b"PK\x03\x04 cut"])
+def test_a_broken_zip_is_not_read_as_a_descriptor(tmp_path, capsys, content):
+    path = tmp_path / "bundle.zip"
+    path.write_bytes(content)
+    assert exit_of("task", "check", str(path)) == ExitCode.USAGE
+    assert f"{path} is no zip, or not the whole of one" in capsys.readouterr().err
+
+
 async def test_ctrl_c_is_a_question():
     with Interrupts() as interrupts:
         assert await interrupts.unless_pressed(asyncio.sleep(0, "done")) == "done"
