@@ -25,7 +25,7 @@ _UNTIL_KILLED = (
 )
 
 RunId = Annotated[
-    str, typer.Argument(metavar="RUN", help="Id of the run, or 8 characters or more of its begin.")
+    str, typer.Argument(metavar="RUN", help="Id of the run, or its first 8 characters or more.")
 ]
 OutputDir = Annotated[Path, typer.Option(help="Where the files go.", metavar="DIR")]
 
