@@ -191,6 +191,22 @@ def test_wrong_usage_answers_2_and_makes_no_run(
     assert len(list(engine.client.runs.list())) == before
 
 
+def test_a_folder_of_somebody_else_is_not_replaced_by_an_output(
+    engine: Engine, mixed: task_pb2.Task, picture: Path, tmp_path: Path
+) -> None:
+    own = tmp_path / "places" / "own.txt"
+    own.parent.mkdir()
+    own.write_text("precious")
+    given = ("--input", "a=1", "--input", f"image=@{picture}", "--input", "set=[3]")
+    refused = engine.cli("run", name_of(mixed), *given, "--output-dir", tmp_path)
+    assert refused.returncode == USAGE
+    assert f"{own.parent} holds files that no earlier fetch brought" in refused.stderr
+    assert own.read_text() == "precious"
+    for _ in range(2):  # what a fetch brought, the next one replaces
+        done = engine.cli("run", name_of(mixed), *given, "--output-dir", tmp_path / "out")
+        assert done.returncode == SUCCESS, done.stderr
+
+
 def test_an_output_folder_that_is_a_file_is_wrong_usage(
     engine: Engine, mixed: task_pb2.Task, tmp_path: Path
 ) -> None:
@@ -306,6 +322,7 @@ def test_ctrl_c_while_a_task_is_uploaded_says_what_became_of_it(
 def test_ctrl_c_while_inputs_are_sent_says_that_no_run_is_left(
     engine: Engine, mixed: task_pb2.Task, tmp_path: Path
 ) -> None:
+    before = len(list(engine.client.runs.list()))
     large = tmp_path / "large.png"
     with large.open("wb") as file:
         file.truncate(512 * MIB)
@@ -320,7 +337,7 @@ def test_ctrl_c_while_inputs_are_sent_says_that_no_run_is_left(
     _, said = process.communicate(timeout=30)
     assert process.returncode == INTERRUPTED
     assert "The run was not started, and what was sent is dropped." in said
-    assert not [run for run in engine.client.runs.list() if run.task_id == mixed.id]
+    assert len(list(engine.client.runs.list())) == before
 
 
 def _begin(engine: Engine, folder: Path, terminal: int) -> tuple[subprocess.Popen[bytes], str]:

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 from appengine.v1 import run_pb2
 
 from appengine_client.cli.errors import ExitCode
-from appengine_client.cli.fetching import fetch_outputs, make_folder, write_results
+from appengine_client.cli.fetching import fetch_outputs, make_folder_for, write_results
 from appengine_client.cli.following import Follower, show_end
 from appengine_client.cli.inputs import read_inputs
 from appengine_client.cli.interrupts import Interrupted, Interrupts, Wish
@@ -44,7 +44,7 @@ async def run_task(order: Order, client: Client) -> ExitCode:
     task = await client.tasks.get(order.task)
     declared = {parameter.name: parameter.type for parameter in task.inputs}
     inputs = read_inputs(declared, order.inputs, order.inputs_file)
-    make_folder(order.output_dir)
+    make_folder_for(task, order.output_dir)
     with reporter() as shown:
         run = await client.runs.create(task.id, labels=order.labels)
         try:
