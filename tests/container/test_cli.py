@@ -191,6 +191,22 @@ def test_wrong_usage_answers_2_and_makes_no_run(
     assert len(list(engine.client.runs.list())) == before
 
 
+def test_a_folder_of_somebody_else_is_not_replaced_by_an_output(
+    engine: Engine, mixed: task_pb2.Task, picture: Path, tmp_path: Path
+) -> None:
+    own = tmp_path / "places" / "own.txt"
+    own.parent.mkdir()
+    own.write_text("precious")
+    given = ("--input", "a=1", "--input", f"image=@{picture}", "--input", "set=[3]")
+    refused = engine.cli("run", name_of(mixed), *given, "--output-dir", tmp_path)
+    assert refused.returncode == USAGE
+    assert f"{own.parent} holds files that no earlier fetch brought" in refused.stderr
+    assert own.read_text() == "precious"
+    for _ in range(2):  # what a fetch brought, the next one replaces
+        done = engine.cli("run", name_of(mixed), *given, "--output-dir", tmp_path / "out")
+        assert done.returncode == SUCCESS, done.stderr
+
+
 def test_an_output_folder_that_is_a_file_is_wrong_usage(
     engine: Engine, mixed: task_pb2.Task, tmp_path: Path
 ) -> None:
@@ -301,6 +317,27 @@ def test_ctrl_c_while_a_task_is_uploaded_says_what_became_of_it(
     assert process.returncode == INTERRUPTED
     assert "What was sent of large.zip is dropped: no task was made of it." in said
     assert not [*(engine.server.storage / "uploads").iterdir()]
+
+
+def test_ctrl_c_while_inputs_are_sent_says_that_no_run_is_left(
+    engine: Engine, mixed: task_pb2.Task, tmp_path: Path
+) -> None:
+    before = len(list(engine.client.runs.list()))
+    large = tmp_path / "large.png"
+    with large.open("wb") as file:
+        file.truncate(512 * MIB)
+    default = ["env", "--default-signal=INT"]  # as above
+    command = engine.cli_command(
+        "run", name_of(mixed), "--input", f"image=@{large}", "--output-dir", tmp_path / "out"
+    )
+    process = subprocess.Popen([*default, *command], stderr=subprocess.PIPE, text=True)
+    assert process.stderr is not None
+    assert "sending inputs" in process.stderr.readline()
+    process.send_signal(signal.SIGINT)
+    _, said = process.communicate(timeout=30)
+    assert process.returncode == INTERRUPTED
+    assert "The run was not started, and what was sent is dropped." in said
+    assert len(list(engine.client.runs.list())) == before
 
 
 def _begin(engine: Engine, folder: Path, terminal: int) -> tuple[subprocess.Popen[bytes], str]:

@@ -280,6 +280,7 @@ def test_a_task_in_use_is_only_deleted_by_force(engine: Engine) -> None:
     with pytest.raises(FailedPrecondition) as used:
         engine.client.tasks.delete(task.id)
     assert used.value.reason == "TASK_IN_USE"
+    assert "have not ended (1)" in used.value.message
     assert engine.client.tasks.get(task.id).state == task_pb2.TASK_STATE_READY
     engine.client.tasks.delete(task.id, force=True)
     assert engine.client.runs.wait(run.id).state == RunState.RUN_STATE_CANCELLED

@@ -40,6 +40,7 @@ _LONGEST_NAME = 512
 _LONGEST_PATH = 4096
 _LONGEST_SENTENCE = 2000
 _MOST_NAMES = 100
+_A_UUID = "0d4c4fd3-4a3c-4b43-9b0e-6d2b7a0d7d11"
 
 
 def uuid(text: str, field: str) -> UUID:
@@ -47,7 +48,7 @@ def uuid(text: str, field: str) -> UUID:
     try:
         return UUID(text)
     except ValueError:
-        message = f"{field} must be a UUID such as the server answered; found {text[:80]!r}."
+        message = f"{field} must be a UUID such as {_A_UUID}; found {text[:80]!r}."
         raise _refused(field, "FIELD_FORMAT", message) from None
 
 

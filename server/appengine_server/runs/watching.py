@@ -140,8 +140,10 @@ class Watching:
         run = await self._runs.get(principal, run_id)
         number = attempt or run.attempt
         if number > run.attempt or (attempt == 0 and run.attempt == 0 and not follow):
+            if run.attempt == 0:
+                raise NotFound("No attempt of the run has begun, so there is no log yet.")
             count = "1 attempt" if run.attempt == 1 else f"{run.attempt} attempts"
-            raise NotFound(f"The run has {count}, so there is no such log.")
+            raise NotFound(f"The run has {count}, so there is no log of attempt {number}.")
         if number == 0:
             number = await self._first_attempt(principal, run_id)
             if number == 0:

@@ -272,8 +272,9 @@ class Tasks:
             active = await runs.active_of_task(connection, task.record.id)
             if active and not force:
                 raise FailedPrecondition(
-                    f"The task has {len(active)} runs that have not ended: "
-                    "wait for them, cancel them, or delete it by force.",
+                    f"Runs of the task have not ended ({len(active)}): wait for them, cancel them "
+                    "(appengine runs list --task shows yours), or delete the task by force "
+                    "(appengine task delete --force).",
                     reason="TASK_IN_USE",
                 )
             await outbox.add(connection, REMOVE_TASK, {"task_id": str(task.record.id)})

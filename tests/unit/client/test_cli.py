@@ -366,7 +366,10 @@ def test_an_unreachable_server_is_one_sentence(capsys):
     assert exit_of("task", "list", "--server", "127.0.0.1:1") == ExitCode.UNREACHABLE
     said = capsys.readouterr()
     assert said.out == ""
-    assert said.err == "Error: the server 127.0.0.1:1 cannot be reached: Connection refused\n"
+    assert said.err == (
+        "Error: the server 127.0.0.1:1 cannot be reached: Connection refused. See whether it runs, "
+        "and whether this is its address (--server or APPENGINE_SERVER)\n"
+    )
 
 
 def test_errors_may_be_read_by_programs(capsys):
@@ -378,6 +381,20 @@ def test_errors_may_be_read_by_programs(capsys):
     assert error["message"].startswith("the server 127.0.0.1:1 cannot be reached")
     assert exit_of("runs", "list", "--state", "ASLEEP", "--json") == ExitCode.USAGE
     assert "no state ASLEEP" in json.loads(capsys.readouterr().err)["error"]["message"]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["runs", "list", "--fast"], "No such option: --fast"),
+        (["runs", "lst"], "No such command 'lst'"),
+        (["run", "a:1"], "Missing option '--output-dir'"),
+    ],
+)
+def test_wrong_usage_may_be_read_by_programs(arguments, message, capsys):
+    assert exit_of("--json", *arguments) == ExitCode.USAGE
+    last = capsys.readouterr().err.splitlines()[-1]
+    assert message in json.loads(last)["error"]["message"]
 
 
 def test_a_refusal_for_programs_has_every_problem(capsys):
@@ -399,6 +416,34 @@ def test_a_refusal_for_programs_has_every_problem(capsys):
 def test_the_version(capsys):
     assert exit_of("--version") == ExitCode.SUCCESS
     assert capsys.readouterr().out.strip() == metadata.version("appengine-client")
+
+
+def test_help_is_short_for_those_who_type(capsys):
+    assert exit_of("runs", "list", "-h") == ExitCode.SUCCESS
+    assert "List runs, newest first." in capsys.readouterr().out
+    assert exit_of("--json", "runs", "--help") == ExitCode.SUCCESS
+
+
+ON_A_TERMINAL = "import os, pty, sys; sys.exit(os.waitstatus_to_exitcode(pty.spawn(sys.argv[1:])))"
+
+
+@pytest.mark.parametrize(("answer", "code"), [(b"n\n", 1), (b"\x03", 130)])
+def test_what_is_not_agreed_to_is_not_deleted(answer, code):
+    command = [sys.executable, "-m", "appengine_client.cli", "runs", "delete", "00000000"]
+    with subprocess.Popen(
+        [sys.executable, "-c", ON_A_TERMINAL, *command],
+        env={**os.environ, "APPENGINE_SERVER": "127.0.0.1:1"},  # asking it would be another code
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        bufsize=0,
+    ) as asking:
+        assert asking.stdin is not None
+        assert asking.stdout is not None
+        shown = b""
+        while b"[y/N]" not in shown and (more := asking.stdout.read(1000)):
+            shown += more
+        asking.stdin.write(answer)
+        assert asking.wait(timeout=15) == code
 
 
 def test_wrong_usage(capsys):
@@ -483,6 +528,14 @@ def test_what_is_neither_bundle_nor_descriptor_is_said_to_be_so(tmp_path, capsys
     path.write_bytes(b"layer\0")
     assert exit_of("task", "check", str(path)) == ExitCode.USAGE
     assert f"{path} is neither a bundle (a zip" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("content", [b"", b"name: Example\n", b"PK\x03\x04 cut"])
+def test_a_broken_zip_is_not_read_as_a_descriptor(tmp_path, capsys, content):
+    path = tmp_path / "bundle.zip"
+    path.write_bytes(content)
+    assert exit_of("task", "check", str(path)) == ExitCode.USAGE
+    assert f"{path} is no zip, or not the whole of one" in capsys.readouterr().err
 
 
 async def test_ctrl_c_is_a_question():

@@ -40,10 +40,24 @@ def test_addresses(address, target, tls):
     assert parse_address(address) == (target, tls)
 
 
-@pytest.mark.parametrize("address", ["ftp://host:1", "http://", "https:///x"])
+@pytest.mark.parametrize(
+    "address", ["ftp://host:1", "http://", "https:///x", "host:x", "host:", "host:99999"]
+)
 def test_wrong_addresses(address):
     with pytest.raises(errors.InvalidValue, match="server address"):
         parse_address(address)
+
+
+@pytest.mark.parametrize("content", ["abc\ndef\n", "abc alice lab", "abç", "a\x00b"])
+def test_a_token_that_no_header_can_carry_is_refused(tmp_path, content):
+    (tmp_path / "token").write_text(content)
+    for given in (
+        {"environment": {"APPENGINE_TOKEN_FILE": str(tmp_path / "token")}},
+        {"environment": {"APPENGINE_TOKEN": content}},
+        {"environment": {}, "token": content},
+    ):
+        with pytest.raises(errors.InvalidValue, match="one token alone"):
+            read_settings(**given)
 
 
 def test_the_environment_completes_settings(tmp_path):
@@ -120,7 +134,7 @@ def test_what_the_network_says_names_the_server():
         "host:1",
     )
     assert isinstance(unreachable, errors.Unavailable)
-    assert str(unreachable) == "the server host:1 cannot be reached: refused"
+    assert str(unreachable).startswith("the server host:1 cannot be reached: refused. See whether")
 
 
 async def test_problems_that_did_not_fit_are_asked_for():
@@ -254,6 +268,20 @@ async def test_tls_is_used_with_a_ca(storage, tmp_path):
     assert "is no PEM certificate" in await refusal_of(f"https://127.0.0.1:{port}", b"nonsense")
     named = await refusal_of(f"https://localhost:{port}", pem)
     assert "is not for this name: call the server by the name" in named
+    await server.stop(0)
+
+
+async def test_a_wrong_certificate_is_told_though_the_name_has_other_addresses(storage):
+    certificate = trustme.CA().issue_cert("localhost")
+    server = grpc.aio.server()
+    pair = (certificate.private_key_pem.bytes(), certificate.cert_chain_pems[0].bytes())
+    add_StorageServiceServicer_to_server(storage, server)
+    port = server.add_secure_port("127.0.0.1:0", grpc.ssl_server_credentials([pair]))
+    await server.start()
+    async with connect(f"https://localhost:{port}") as client:  # ::1 refuses
+        with pytest.raises(errors.Unavailable, match="is not trusted") as caught:
+            await client.capabilities()
+    assert caught.value.reason == "TLS"
     await server.stop(0)
 
 

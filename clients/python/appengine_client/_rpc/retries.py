@@ -9,6 +9,7 @@ from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 from typing import TypeVar
 
+from appengine_client._rpc.statuses import TLS_MISTAKE
 from appengine_client.errors import Aborted, AppEngineError, CutTransfer, OutOfRange, ServerError
 
 Result = TypeVar("Result")
@@ -69,6 +70,9 @@ async def call_with_retries(
 
 
 def _worth_another_try(error: ServerError, failures: int) -> bool:
+    if error.reason == TLS_MISTAKE:
+        # A second try may even hide it: of the addresses of a name, gRPC tells one error alone.
+        return False
     if error.status == "RESOURCE_EXHAUSTED":
         return error.retry_after_seconds is not None
     return error.status in _RETRIED or (error.status in _RETRIED_ONCE and failures == 1)

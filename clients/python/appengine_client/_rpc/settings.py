@@ -11,6 +11,7 @@ from appengine_client.errors import InvalidValue
 
 DEFAULT_SERVER = "127.0.0.1:8080"
 _DEFAULT_PORT = 8080
+_MAX_PORT = 65535
 _TLS_SCHEMES = frozenset({"https", "grpcs"})
 _PLAIN_SCHEMES = frozenset({"", "http", "grpc"})
 _LOOPBACK = ("127.", "localhost", "[::1]")
@@ -53,7 +54,7 @@ def read_settings(
     return ConnectionSettings(
         target=target,
         tls=tls or ca is not None,
-        token=token or _token_from(environment),
+        token=_sendable(token, "the token") if token else _token_from(environment),
         ca_certificate=ca if isinstance(ca, bytes | None) else _read(Path(ca), "CA certificate"),
         project=environment.get("APPENGINE_PROJECT", "") if project is None else project,
     )
@@ -72,13 +73,20 @@ def parse_address(address: str) -> tuple[str, bool]:
     if not host:
         raise InvalidValue(f"the server address {address!r} names no host")
     tls = scheme in _TLS_SCHEMES
-    has_port = ":" in host.rpartition("]")[2]
-    return (host if has_port else f"{host}:{443 if tls else _DEFAULT_PORT}"), tls
+    _, colon, port = host.rpartition("]")[2].partition(":")
+    if not colon:
+        return f"{host}:{443 if tls else _DEFAULT_PORT}", tls
+    if not (port.isascii() and port.isdigit() and 0 < int(port) <= _MAX_PORT):
+        raise InvalidValue(
+            f"the server address {address!r} has the port {port!r}: "
+            f"use a number from 1 to {_MAX_PORT}"
+        )
+    return host, tls
 
 
 def _token_from(environment: Mapping[str, str]) -> str | None:
     if token := environment.get("APPENGINE_TOKEN"):
-        return token.strip()
+        return _sendable(token.strip(), "APPENGINE_TOKEN")
     if path := environment.get("APPENGINE_TOKEN_FILE"):
         return read_token(Path(path))
     return None
@@ -89,6 +97,13 @@ def read_token(path: Path) -> str:
     token = _read(path, "token").decode("utf-8", "replace").strip()
     if not token:
         raise InvalidValue(f"the token file {path} is empty")
+    return _sendable(token, f"the token file {path}")
+
+
+def _sendable(token: str, source: str) -> str:
+    """The token, if a header can carry it; gRPC says nothing useful of one that cannot be sent."""
+    if not (token.isascii() and token.isprintable()) or " " in token:
+        raise InvalidValue(f"{source} must hold one token alone: one word, on one line")
     return token
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import grpc
@@ -16,6 +17,9 @@ from appengine_client.errors import Details, Problem, ServerError
 
 if TYPE_CHECKING:
     from google.protobuf.any_pb2 import Any
+
+TLS_MISTAKE = "TLS"
+"""The reason of what no second try mends: certificates that do not fit, or TLS on one side only."""
 
 _DETAILS_KEY = "grpc-status-details-bin"
 
@@ -50,19 +54,21 @@ def translated(target: str, request_id: str = "") -> Iterator[None]:
 def from_rpc_error(error: grpc.aio.AioRpcError, target: str, request_id: str = "") -> ServerError:
     """The error of this library for one of gRPC, with all details that the server gave."""
     code = error.code()
+    text = error.details() or ""
     details = _details(error, request_id)
     kind = _CLASSES.get(code, errors.ServerFailed)
-    return kind(
-        _sentence(code, error.details() or "", target, from_server=_has_details(error)), details
-    )
+    if _has_details(error):
+        return kind(text, details)
+    if (mistake := _tls_mistake(code, text, target)) is not None:
+        return kind(mistake, replace(details, reason=TLS_MISTAKE))
+    return kind(_sentence(code, text, target), details)
 
 
-def _sentence(code: grpc.StatusCode, text: str, target: str, *, from_server: bool) -> str:
-    if from_server:
-        return text
+def _sentence(code: grpc.StatusCode, text: str, target: str) -> str:
     match code:
         case grpc.StatusCode.UNAVAILABLE:
-            return _unavailable(text, target)
+            is_closed = text.startswith("failed to connect") and text.endswith("Socket closed")
+            return _closed(target) if is_closed else _unreachable(text, target)
         case grpc.StatusCode.DEADLINE_EXCEEDED:
             return f"the server {target} did not answer in time"
         case grpc.StatusCode.UNIMPLEMENTED:
@@ -71,8 +77,26 @@ def _sentence(code: grpc.StatusCode, text: str, target: str, *, from_server: boo
             return text or f"the server {target} answered {code.name}"
 
 
-def _unavailable(text: str, target: str) -> str:
-    """What keeps a connection from being made; gRPC tells it in the words of its TLS library."""
+def _unreachable(text: str, target: str) -> str:
+    """What keeps a connection from being made, and what to do."""
+    cause = text.rpartition("Failed to connect to remote host: ")[2]
+    return (
+        f"the server {target} cannot be reached: {cause}. See whether it runs, and whether this is "
+        "its address (--server or APPENGINE_SERVER)"
+    )
+
+
+def _closed(target: str) -> str:
+    return (
+        f"the server {target} closed the connection: if it speaks TLS, use https://{target} "
+        "(with --ca-file or APPENGINE_CA_FILE if its certificate is of an own CA)"
+    )
+
+
+def _tls_mistake(code: grpc.StatusCode, text: str, target: str) -> str | None:
+    """What is wrong with the certificates; gRPC tells it in the words of its TLS library."""
+    if code is not grpc.StatusCode.UNAVAILABLE:
+        return None
     if "CERTIFICATE_VERIFY_FAILED" in text:
         return (
             f"the certificate of the server {target} is not trusted: give the PEM file of the "
@@ -90,13 +114,7 @@ def _unavailable(text: str, target: str) -> str:
         )
     if "Failed to create security handshaker" in text:
         return "the CA certificate (--ca-file or APPENGINE_CA_FILE) is no PEM certificate"
-    if text.startswith("failed to connect") and text.endswith("Socket closed"):
-        return (
-            f"the server {target} closed the connection: if it speaks TLS, use https://{target} "
-            "(with --ca-file or APPENGINE_CA_FILE if its certificate is of an own CA)"
-        )
-    cause = text.rpartition("Failed to connect to remote host: ")[2]
-    return f"the server {target} cannot be reached: {cause}"
+    return None
 
 
 def _details(error: grpc.aio.AioRpcError, request_id: str) -> Details:

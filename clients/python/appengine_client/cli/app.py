@@ -2,21 +2,25 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, cast
 
 import typer
 
 from appengine_client.cli import runs, tasks
+from appengine_client.cli.errors import ExitCode, show_error_as_json
 from appengine_client.cli.session import Options, execute, options_of
+from appengine_client.errors import InvalidValue
 
 if TYPE_CHECKING:
     from appengine_client._api.client import Client
-    from appengine_client.cli.errors import ExitCode
 
 _WITH_VALUE = ("--server", "--project", "--token-file", "--ca-file")
 _WITHOUT_VALUE = ("--json",)
+# Of all that is wrong usage, typer names only one kind: the root of them is the base of that.
+_WRONG_USAGE: type[Exception] = typer.BadParameter.mro()[1]
 
 app = typer.Typer(
     help="Run containerised image-analysis tasks on an App Engine server.",
@@ -24,6 +28,7 @@ app = typer.Typer(
     "1 the run or the publishing failed, 2 wrong usage, 3 the server cannot be reached, "
     "4 the server refused, 130 interrupted.",
     no_args_is_help=True,
+    context_settings={"help_option_names": ["--help", "-h"]},
     add_completion=False,
     rich_markup_mode=None,  # plain help needs no rich, which takes 0.15 s to load
     pretty_exceptions_enable=False,
@@ -151,4 +156,14 @@ def with_options_first(arguments: Sequence[str]) -> list[str]:
 
 def run_app(arguments: Sequence[str]) -> None:
     """Do what the arguments say, and end the program with its exit code."""
-    app(args=with_options_first(arguments), prog_name="appengine")
+    in_front = with_options_first(arguments)
+    if "--json" not in in_front:
+        app(args=in_front, prog_name="appengine")
+        return
+    try:
+        code = app(args=in_front, prog_name="appengine", standalone_mode=False)
+    except _WRONG_USAGE as error:
+        message = cast("typer.BadParameter", error).format_message()
+        show_error_as_json(InvalidValue(message))
+        sys.exit(ExitCode.USAGE)
+    sys.exit(code or ExitCode.SUCCESS)

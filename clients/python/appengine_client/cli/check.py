@@ -129,6 +129,8 @@ def _find(path: Path) -> _Found:
         if zipfile.is_zipfile(path):
             with zipfile.ZipFile(path) as bundle:
                 return _find_in(bundle, path)
+        if path.suffix.lower() == ".zip":
+            raise InvalidValue(f"{path} is no zip, or not the whole of one: make it anew")
         return _Found(content=_text_of(path), shown_as=str(path))
     except OSError as error:
         raise InvalidValue(f"{path} cannot be read: {error.strerror or error}") from error

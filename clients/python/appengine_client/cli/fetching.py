@@ -10,7 +10,12 @@ from appengine.v1 import storage_service_pb2
 
 from appengine_client.cli.errors import say
 from appengine_client.cli.reporting import Reporter
-from appengine_client.cli.results import link_with_extensions, print_results, write_values
+from appengine_client.cli.results import (
+    VALUES_FILE,
+    link_with_extensions,
+    print_results,
+    write_values,
+)
 from appengine_client.errors import LocalFileError
 
 if TYPE_CHECKING:
@@ -31,9 +36,26 @@ def make_folder(folder: Path) -> None:
         ) from error
 
 
-async def fetch_outputs(client: Client, run_id: str, folder: Path, shown: Reporter) -> None:
-    """Fetch the files of all outputs."""
+def make_folder_for(task: task_pb2.Task, folder: Path) -> None:
+    """Make the folder for the outputs of a task. Raises LocalFileError.
+
+    Outputs of an earlier fetch, which left its file of values, are replaced; another folder that
+    has the name of an output may hold anything, and is not.
+    """
     make_folder(folder)
+    if (folder / VALUES_FILE).exists():
+        return
+    for output in task.outputs:
+        path = folder / output.name
+        if path.is_dir() and not path.is_symlink() and any(path.iterdir()):
+            raise LocalFileError(
+                f"{path} holds files that no earlier fetch brought, and the output of that name "
+                "would replace them: name another folder, or move them away"
+            )
+
+
+async def fetch_outputs(client: Client, run_id: str, folder: Path, shown: Reporter) -> None:
+    """Fetch the files of all outputs into a folder that was made for them."""
     fetching = partial(shown.transfer, "fetching outputs")
     await client.runs.download_outputs(run_id, folder, on_progress=fetching)
 

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 from appengine.v1 import run_pb2
 
 from appengine_client.cli.errors import ExitCode
-from appengine_client.cli.fetching import fetch_outputs, make_folder, write_results
+from appengine_client.cli.fetching import fetch_outputs, make_folder_for, write_results
 from appengine_client.cli.following import Follower, show_end
 from appengine_client.cli.inputs import read_inputs
 from appengine_client.cli.interrupts import Interrupted, Interrupts, Wish
@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from appengine_client._api.client import Client
 
 _CLEAN_UP_SECONDS = 5.0
+_NOT_STARTED = "The run was not started, and what was sent is dropped."
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -43,17 +44,20 @@ async def run_task(order: Order, client: Client) -> ExitCode:
     task = await client.tasks.get(order.task)
     declared = {parameter.name: parameter.type for parameter in task.inputs}
     inputs = read_inputs(declared, order.inputs, order.inputs_file)
-    make_folder(order.output_dir)
+    make_folder_for(task, order.output_dir)
     with reporter() as shown:
         run = await client.runs.create(task.id, labels=order.labels)
         try:
             sending = partial(shown.transfer, "sending inputs")
             await client.runs.provision(run.id, inputs, on_progress=sending)
             run = await client.runs.start(run.id)
-        except (AppEngineError, asyncio.CancelledError):
-            await _clean_up(client, run.id)
+        except AppEngineError:
+            await _is_removed(client, run.id)
             raise
-        shown.line(f"The run has the id {run.id}.")
+        except asyncio.CancelledError:
+            is_removed = await _is_removed(client, run.id)
+            shown.line(_NOT_STARTED if is_removed else _how_to_come_back(run.id))
+            raise
         try:
             run = await _follow(client, run.id, shown)
         except AppEngineError:
@@ -61,7 +65,11 @@ async def run_task(order: Order, client: Client) -> ExitCode:
             raise
         code = show_end(run, shown)
         if code is ExitCode.SUCCESS:
-            await fetch_outputs(client, run.id, order.output_dir, shown)
+            try:
+                await fetch_outputs(client, run.id, order.output_dir, shown)
+            except (AppEngineError, asyncio.CancelledError):
+                shown.line(f"Fetch the outputs with: {_download(run.id)}")
+                raise
     if code is ExitCode.SUCCESS:
         await write_results(client, run.id, task, order.output_dir, is_shown=not order.json)
     if order.json:
@@ -69,13 +77,14 @@ async def run_task(order: Order, client: Client) -> ExitCode:
     return code
 
 
-async def _clean_up(client: Client, run_id: str) -> None:
-    """Remove a run that was never started. What fails here is swept by the server."""
+async def _is_removed(client: Client, run_id: str) -> bool:
+    """Remove a run that was not started; False where it was, or the server does not answer."""
     try:
         async with asyncio.timeout(_CLEAN_UP_SECONDS):
             await client.runs.delete(run_id)
     except (AppEngineError, TimeoutError):
-        pass
+        return False
+    return True
 
 
 async def _follow(client: Client, run_id: str, shown: Reporter) -> run_pb2.Run:
@@ -84,6 +93,7 @@ async def _follow(client: Client, run_id: str, shown: Reporter) -> run_pb2.Run:
     is_cancelled = False
     try:
         with Interrupts() as interrupts:
+            shown.line(f"The run has the id {run_id}.")
             while True:
                 try:
                     run = await interrupts.unless_pressed(following)
@@ -108,7 +118,8 @@ async def _follow(client: Client, run_id: str, shown: Reporter) -> run_pb2.Run:
 
 
 def _how_to_come_back(run_id: str) -> str:
-    return (
-        f"Come back with: appengine runs watch {run_id}; "
-        f"its outputs: appengine runs download {run_id} --output-dir DIR"
-    )
+    return f"Come back with: appengine runs watch {run_id}; its outputs: {_download(run_id)}"
+
+
+def _download(run_id: str) -> str:
+    return f"appengine runs download {run_id} --output-dir DIR"

@@ -25,7 +25,7 @@ _UNTIL_KILLED = (
 )
 
 RunId = Annotated[
-    str, typer.Argument(metavar="RUN", help="Id of the run, or 8 characters or more of its begin.")
+    str, typer.Argument(metavar="RUN", help="Id of the run, or its first 8 characters or more.")
 ]
 OutputDir = Annotated[Path, typer.Option(help="Where the files go.", metavar="DIR")]
 
@@ -300,20 +300,25 @@ def download(
     options = options_of(context)
 
     async def work(client: Client) -> None:
-        from appengine_client.cli.fetching import fetch_attempt, fetch_outputs, write_results
+        from appengine_client.cli.fetching import (
+            fetch_attempt,
+            fetch_outputs,
+            make_folder_for,
+            write_results,
+        )
         from appengine_client.cli.reporting import reporter
         from appengine_client.cli.run_ids import run_id_of
 
         found = await client.runs.get(await run_id_of(client, run))
-        with reporter() as shown:
-            if attempt is not None:
+        if attempt is not None:
+            with reporter() as shown:
                 await fetch_attempt(client, found.id, attempt, output_dir, shown)
-            else:
-                await fetch_outputs(client, found.id, output_dir, shown)
-        if attempt is None:
-            task = await client.tasks.get(found.task_id)
-            await write_results(client, found.id, task, output_dir, is_shown=not options.json)
-        else:
             say(f"The files of attempt {attempt} are in {output_dir}.")
+            return
+        task = await client.tasks.get(found.task_id)
+        make_folder_for(task, output_dir)
+        with reporter() as shown:
+            await fetch_outputs(client, found.id, output_dir, shown)
+        await write_results(client, found.id, task, output_dir, is_shown=not options.json)
 
     execute(options, work)

@@ -13,6 +13,7 @@ import typer
 from appengine_client.cli.errors import (
     ExitCode,
     exit_code_of,
+    say,
     show_error,
     show_error_as_json,
 )
@@ -41,9 +42,15 @@ Yes = Annotated[bool, typer.Option("--yes", "-y", help="Do not ask.")]
 
 
 def confirm(question: str, *, unasked: bool) -> None:
-    """Ask a person before something is lost; scripts are not asked."""
+    """Ask a person before something is deleted; scripts are not asked."""
     if not unasked and sys.stdin.isatty() and sys.stderr.isatty():
-        typer.confirm(question, abort=True, err=True)
+        try:
+            is_wanted = typer.confirm(question, err=True)
+        except typer.Abort:
+            raise typer.Exit(ExitCode.INTERRUPTED) from None
+        if not is_wanted:
+            say("Nothing was deleted.")
+            raise typer.Exit(ExitCode.FAILED)
 
 
 def options_of(context: typer.Context) -> Options:
