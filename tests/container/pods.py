@@ -130,6 +130,10 @@ class PodScheduler:
         self.images = containers.images
         folder.mkdir(exist_ok=True)
 
+    @property
+    def isolates_network(self) -> bool:
+        return self._containers.isolates_network
+
     def admit(self, wanted: Resources, in_use: InUse) -> Admission:
         return self._containers.admit(wanted, in_use)
 
