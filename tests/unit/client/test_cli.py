@@ -431,7 +431,8 @@ ON_A_TERMINAL = "import os, pty, sys; sys.exit(os.waitstatus_to_exitcode(pty.spa
 def test_what_is_not_agreed_to_is_not_deleted(answer, code):
     command = [sys.executable, "-m", "appengine_client.cli", "runs", "delete", "00000000"]
     with subprocess.Popen(
-        [sys.executable, "-c", ON_A_TERMINAL, *command],
+        # A test run that was put into the background passes on that Ctrl-C is ignored.
+        ["env", "--default-signal=INT", sys.executable, "-c", ON_A_TERMINAL, *command],
         env={**os.environ, "APPENGINE_SERVER": "127.0.0.1:1"},  # asking it would be another code
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
