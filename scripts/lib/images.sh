@@ -57,7 +57,10 @@ _podman_build() {
     local options before
     mapfile -t options < <(_build_options)
     before=$(own_podman image inspect --format '{{.Id}}' "$2" 2>/dev/null) || true
-    own_podman build --format docker "${options[@]}" --tag "$2" ${3:+--target "$3"} "$1" || return
+    local build=(own_podman build --format docker "${options[@]}" --tag "$2" ${3:+--target "$3"} "$1")
+    # Again, because podman gives up where an image of others vanishes while it looks for layers that
+    # it has. What was built already is not built again.
+    "${build[@]}" || "${build[@]}" || return
     # Or each build would leave one more image behind. One that is in use stays.
     [ -z "$before" ] || [ "$before" = "$(own_podman image inspect --format '{{.Id}}' "$2")" ] ||
         own_podman rmi "$before" || true

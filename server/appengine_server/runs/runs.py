@@ -502,5 +502,6 @@ def no_outputs(run: RunRecord) -> RunStateRefused:
     """The refusal of outputs that a run has not, or not yet."""
     return RunStateRefused(
         f"The run is {run.state}: it has outputs once it has SUCCEEDED. What an attempt wrote is "
-        "kept all the same: appengine runs download RUN --attempt N, or the resource attempt_files."
+        "kept all the same: appengine runs download RUN --attempt N --output-dir DIR, or the "
+        "resource attempt_files."
     )

@@ -95,12 +95,22 @@ def test_values_on_the_command_line(option, value):
         ("ints=x", "ints: expected a JSON list"),
         ("g=@/none", "g: /none cannot be read: No such file"),
         ("image.geojson=@c", "goes with an image"),
+        ("image=@", "image=@ names no file: write image=@FILE"),
+        ("ints=@", "ints=@ names no file"),
     ],
 )
 def test_wrong_values_are_explained(option, message):
     with pytest.raises(errors.InvalidValue) as caught:
         read_inputs(TYPES, [option], None)
     assert message in str(caught.value)
+
+
+def test_a_folder_is_sent_only_where_one_is_taken(tmp_path):
+    image = task_pb2.ParameterType(image=task_pb2.ImageType())
+    pngs = task_pb2.ParameterType(image=task_pb2.ImageType(formats=["png"]))
+    assert read_inputs({"a": image}, [f"a=@{tmp_path}"], None) == {"a": LocalFile(path=tmp_path)}
+    with pytest.raises(errors.InvalidValue, match="a takes one file, and .* is a folder"):
+        read_inputs({"a": pngs}, [f"a=@{tmp_path}"], None)
 
 
 @pytest.mark.parametrize("name", ["i", "ints", "rows", "image", "slides", "g"])

@@ -129,7 +129,7 @@ def _with_companion(image: InputPython, text: str, name: str) -> InputPython:
         raise InvalidValue(
             f"--input {name}{_COMPANION}=@FILE goes with an image that is given as {name}=@FILE"
         )
-    return LocalFile(path=image.path, companion=Path(text[1:]))
+    return LocalFile(path=image.path, companion=_local(text, f"{name}{_COMPANION}"))
 
 
 def from_text(declared: task_pb2.ParameterType, text: str, where: str) -> InputPython:
@@ -144,13 +144,13 @@ def from_text(declared: task_pb2.ParameterType, text: str, where: str) -> InputP
                     f"{where} takes a file: write {where}=@{text or 'FILE'}, or "
                     f"{where}={_REFERENCE}{text or 'PATH'} for one of the server's datasets"
                 )
-            return LocalFile(path=Path(text[1:]))
+            return LocalFile(path=_single(declared, _local(text, where), where))
         case "array" if takes_pattern(declared) and text.startswith(_REFERENCE):
             return _referenced(text)
         case "array":
             return _array_from_text(declared.array.subtype, text, where)
         case "geometry":
-            return _read_text(Path(text[1:]), where) if text.startswith("@") else text
+            return _read_text(_local(text, where), where) if text.startswith("@") else text
         case "boolean":
             return _boolean(text, where)
         case "integer":
@@ -159,6 +159,22 @@ def from_text(declared: task_pb2.ParameterType, text: str, where: str) -> InputP
             return _number(text, where)
         case _:
             return text
+
+
+def _local(text: str, where: str) -> Path:
+    """The path of `@PATH`; an empty one would be the folder in which one just stands."""
+    if text == "@":
+        raise InvalidValue(f"{where}=@ names no file: write {where}=@FILE")
+    return Path(text[1:])
+
+
+def _single(declared: task_pb2.ParameterType, path: Path, where: str) -> Path:
+    """Refuse a folder where only a file is taken, before all of it is sent."""
+    formats = declared.image.formats
+    takes_folder = kind_of(declared) == "image" and (not formats or "wsidicom" in formats)
+    if path.is_dir() and not takes_folder:
+        raise InvalidValue(f"{where} takes one file, and {path} is a folder")
+    return path
 
 
 def _boolean(text: str, where: str) -> bool:
@@ -188,7 +204,7 @@ def _referenced(text: str) -> InputPython:
 
 def _array_from_text(subtype: task_pb2.ParameterType, text: str, where: str) -> InputPython:
     if text.startswith("@"):
-        return _array_from_path(subtype, Path(text[1:]), where)
+        return _array_from_path(subtype, _local(text, where), where)
     return _array_from_json(subtype, text, where, Path())
 
 
