@@ -109,7 +109,7 @@ def test_a_folder_is_sent_only_where_one_is_taken(tmp_path):
     image = task_pb2.ParameterType(image=task_pb2.ImageType())
     pngs = task_pb2.ParameterType(image=task_pb2.ImageType(formats=["png"]))
     assert read_inputs({"a": image}, [f"a=@{tmp_path}"], None) == {"a": LocalFile(path=tmp_path)}
-    with pytest.raises(errors.InvalidValue, match="a takes one file, and .* is a folder"):
+    with pytest.raises(errors.InvalidValue, match=r"a takes one file, and .* is a folder"):
         read_inputs({"a": pngs}, [f"a=@{tmp_path}"], None)
 
 
