@@ -15,6 +15,7 @@ import shutil
 import signal
 import subprocess
 import sys
+import traceback
 from collections.abc import AsyncGenerator, AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, replace
@@ -38,6 +39,7 @@ from appengine_server.scheduling.scheduler import (
     PendingReason,
     Resources,
     SchedulerUnavailable,
+    SubmissionRefused,
 )
 
 _LOOK_SECONDS = 0.02
@@ -226,7 +228,12 @@ class PodScheduler:
         spec = replace(
             pod.spec(), inputs_path=pod.folder / "inputs", outputs_path=pod.folder / "outputs"
         )
-        await self._containers.submit(spec)
+        try:
+            await self._containers.submit(spec)
+        except SubmissionRefused:  # its folders go first when a pod is removed
+            if pod.exists and not (pod.folder / "removed").exists():
+                raise
+            return
         pod.start("transfer", "outputs")
         (pod.folder / "task.submitted").touch()
 
@@ -245,6 +252,13 @@ def _failed(reason: FailureReason, command: str, code: int) -> Failure:
     return Failure(reason=reason, message=f"The agent ({command}) ended with exit code {code}.")
 
 
+def _end_with(driving: asyncio.Task[None]) -> None:
+    """Without its driver no pod goes on: better a server that is gone, and says why."""
+    if not driving.cancelled():
+        traceback.print_exception(driving.exception())
+        os._exit(70)
+
+
 def main() -> None:
     """appengine-server with pods."""
     opened = app.open_container_scheduler
@@ -254,6 +268,7 @@ def main() -> None:
         async with opened(*arguments) as containers:
             pods = PodScheduler(containers, Path(os.environ["POD_FOLDER"]))
             driving = asyncio.create_task(pods.drive_forever())
+            driving.add_done_callback(_end_with)
             try:
                 yield pods
             finally:
