@@ -197,7 +197,7 @@ async def test_the_agent_ends_when_its_token_is_not_known(
 ) -> None:
     async with serving(docker, images["server"], engine_url) as served:
         token = served.storage / "token"
-        token.write_text("no server knows it")
+        token.write_text("known-to-no-server")
         token.chmod(0o644)
         code, said = await confined(
             docker,
