@@ -83,6 +83,7 @@ class _End(asyncio.Protocol):
         self.other = other
         self.transport: asyncio.Transport | None = None
         self._opening: asyncio.Task[None] | None = None
+        self._early = b""
         self._is_frozen = False
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
@@ -94,7 +95,6 @@ class _End(asyncio.Protocol):
             made.setsockopt(socket.SOL_SOCKET, option, _BUFFER_BYTES)
         if self.other is None:
             self._wire.connections += 1
-            transport.pause_reading()
             self._opening = asyncio.create_task(self._open(transport))
 
     async def _open(self, transport: asyncio.Transport) -> None:
@@ -109,10 +109,13 @@ class _End(asyncio.Protocol):
         if transport.is_closing():
             other.close(reset=True)
         else:
-            transport.resume_reading()
+            self._wire.carry(self, self._early)
 
     def data_received(self, data: bytes) -> None:
-        self._wire.carry(self, data)
+        if self.other is None:  # pausing in connection_made does not hold in Python 3.11.2
+            self._early += data
+        else:
+            self._wire.carry(self, data)
 
     def pause_writing(self) -> None:
         if self.other is not None and self.other.transport is not None:

@@ -12,7 +12,7 @@ import pytest
 from appengine_server.runs.state import worth_another_attempt
 from appengine_server.scheduling.container.config import container_config
 from appengine_server.scheduling.container.engine import EngineFacts, EngineRefused
-from appengine_server.scheduling.container.logs import Demultiplexer
+from appengine_server.scheduling.container.logs import Demultiplexer, FollowedLog
 from appengine_server.scheduling.container.observation import observation_of, was_started
 from appengine_server.scheduling.container.process import Evidence
 from appengine_server.scheduling.container.refusals import submission_refused
@@ -22,12 +22,13 @@ from appengine_server.scheduling.scheduler import (
     AttemptRef,
     AttemptSpec,
     FailureReason,
+    LogIncomplete,
     Observation,
     Resources,
     Usage,
 )
 from appengine_server.scheduling.verdicts import is_exec_format_error
-from hypothesis import given
+from hypothesis import assume, given
 from hypothesis import strategies as st
 
 REF = AttemptRef(UUID(int=7), 2)
@@ -73,6 +74,32 @@ def test_frames_are_stripped_wherever_the_stream_is_cut(
         received += demultiplexer.feed(stream[at : at + cut])
         at += cut
     assert received == b"".join(content for _, content in printed)
+
+
+@given(st.lists(st.binary(max_size=40)), st.lists(st.binary(max_size=40)), st.integers(1, 50))
+def test_a_followed_log_goes_on_where_following_ended(
+    followed: list[bytes], left: list[bytes], piece_bytes: int
+) -> None:
+    log = FollowedLog()
+    for chunk in followed:
+        log.give(chunk)
+    whole = b"".join([*followed, *left])
+    pieces = [whole[at : at + piece_bytes] for at in range(0, len(whole), piece_bytes)]
+    assert b"".join(map(log.rest_of, pieces)) == b"".join(left)
+
+
+@given(st.binary(min_size=2), st.data(), st.integers(1, 50))
+def test_bytes_that_were_left_out_while_following_are_noticed(
+    whole: bytes, data: st.DataObject, piece_bytes: int
+) -> None:
+    at = data.draw(st.integers(0, len(whole) - 2))
+    log = FollowedLog()
+    given_bytes = whole[:at] + whole[at + 1 :]
+    log.give(given_bytes)
+    assume(not whole.startswith(given_bytes))
+    pieces = [whole[start : start + piece_bytes] for start in range(0, len(whole), piece_bytes)]
+    with pytest.raises(LogIncomplete):
+        b"".join(map(log.rest_of, pieces))
 
 
 @pytest.mark.rule("configuration.internet", "layout.image-runs-as-it-is", "reference.same-path")

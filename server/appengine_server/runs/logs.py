@@ -19,7 +19,7 @@ from pathlib import Path
 import structlog
 
 from appengine_server.bell import Bells
-from appengine_server.scheduling.scheduler import AttemptRef, Scheduler
+from appengine_server.scheduling.scheduler import AttemptRef, LogIncomplete, Scheduler
 from appengine_server.storage.layout import StorageLayout
 from appengine_server.storage.quota import is_full
 
@@ -145,6 +145,13 @@ class Logs:
         self._collecting.clear()
 
     async def _collect(self, ref: AttemptRef) -> int:
+        while True:
+            try:
+                return await self._collect_once(ref)
+            except LogIncomplete as error:
+                log.warning("log.collected_again", attempt=ref.name, error=str(error))
+
+    async def _collect_once(self, ref: AttemptRef) -> int:
         path = self._layout.log(ref.run_id, ref.number)
         try:
             file = await asyncio.to_thread(LogFile, path, self._limit)

@@ -208,6 +208,10 @@ class SchedulerUnavailable(Exception):
     """The scheduler cannot be reached. Nothing is known about the attempt: try again."""
 
 
+class LogIncomplete(Exception):
+    """What was given of a log has gaps: ask again, and write it anew from its first byte."""
+
+
 class SubmissionRefused(Exception):
     """The scheduler will never take this attempt. `failure` says why."""
 
@@ -260,7 +264,10 @@ class Scheduler(Protocol):
         ...
 
     def logs(self, ref: AttemptRef) -> AsyncGenerator[bytes, None]:
-        """What the task printed, from its first byte until it ends: the same bytes every time."""
+        """What the task printed, from its first byte until it ends: the same bytes every time.
+
+        Raises LogIncomplete at the end where that turns out not to be so.
+        """
         ...
 
     def changes(self) -> AsyncGenerator[AttemptRef, None]:

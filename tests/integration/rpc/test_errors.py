@@ -163,6 +163,26 @@ async def test_a_caller_that_stops_reading_and_leaves_ends_the_generator(
         await asyncio.wait_for(cleaned.wait(), 5)
 
 
+async def test_an_answer_to_a_caller_that_has_left_is_no_bug(caller, probe) -> None:
+    begun = asyncio.Event()
+
+    async def act(context: Any) -> None:
+        begun.set()
+        try:
+            await asyncio.sleep(60)
+        except asyncio.CancelledError:
+            await context.write(b"too late")
+
+    probe.act = act
+    with capture_logs() as logs:
+        call = caller.start("unary_stream")
+        await asyncio.wait_for(begun.wait(), 5)
+        call.cancel()
+        while not logs:
+            await asyncio.sleep(0.01)
+    assert [(line["event"], line["status"]) for line in logs] == [("rpc.ended", "CANCELLED")]
+
+
 class TestUnimplemented:
     """A method that a servicer leaves to its generated base."""
 

@@ -54,7 +54,7 @@ def clean(engine: Engine, cluster: Cluster, once_namespace: str) -> Iterator[Eng
     """The engine, where a test must leave nothing on the cluster."""
     yield engine
     wait_for(lambda: not left_over(cluster, once_namespace), 60)
-    assert not list((engine.server.storage / "uploads").iterdir())
+    wait_for(lambda: not list((engine.server.storage / "uploads").iterdir()), 60)
 
 
 def failed(run: run_pb2.Run, reason: int, *words: str) -> None:

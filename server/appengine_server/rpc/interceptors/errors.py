@@ -18,6 +18,9 @@ from appengine_server.rpc.status import to_status
 
 log = structlog.get_logger(__name__)
 
+_NO_ANSWER = (grpc.aio.AbortError, grpc.aio.InternalError)
+"""Was answered by the handler itself, or cannot be: the caller left while it was written to."""
+
 
 class ErrorsInterceptor(SurroundingInterceptor):
     """Answers refusals with their rich status, and everything else with an incident id."""
@@ -29,7 +32,7 @@ class ErrorsInterceptor(SurroundingInterceptor):
             yield
         except Exception as error:
             answered = answer_of(error)
-            if isinstance(answered, grpc.aio.AbortError):
+            if isinstance(answered, _NO_ANSWER):
                 raise answered from None
             if isinstance(answered, NotImplementedError) and is_unimplemented(context):
                 answered = _unimplemented(method)
@@ -73,7 +76,7 @@ def answer_of(error: BaseException) -> BaseException:
     if not isinstance(error, ExceptionGroup):
         return error
     parts = list(_leaves(error))
-    if all(isinstance(part, AppEngineError | grpc.aio.AbortError) for part in parts):
+    if all(isinstance(part, (AppEngineError, *_NO_ANSWER)) for part in parts):
         return parts[0]
     return error
 

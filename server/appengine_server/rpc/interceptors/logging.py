@@ -51,6 +51,8 @@ def _status_of(error: BaseException, context: Context) -> str:
     if isinstance(error, asyncio.CancelledError):
         return "CANCELLED"
     answer = answer_of(error)
+    if isinstance(answer, grpc.aio.InternalError):  # the caller left while it was written to
+        return "CANCELLED"
     if isinstance(answer, AppEngineError):
         return answer.status.name
     if isinstance(answer, grpc.aio.AbortError) or (

@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import zlib
+
+from appengine_server.scheduling.scheduler import LogIncomplete
+
 _HEADER_BYTES = 8
 
 
@@ -34,3 +38,31 @@ class Demultiplexer:
                 self._left_bytes = int.from_bytes(self._header[4:], "big")
                 self._header.clear()
         return bytes(out)
+
+
+class FollowedLog:
+    """What of a log was given while it grew, against which the whole log is checked at the end.
+
+    An engine may leave out bytes of a log that it follows; read as a whole, nothing is missing.
+    """
+
+    def __init__(self) -> None:
+        self._given_bytes = self._read_bytes = 0
+        self._given_sum = self._read_sum = 0
+
+    def give(self, chunk: bytes) -> None:
+        """Note the next bytes that were given."""
+        self._given_bytes += len(chunk)
+        self._given_sum = zlib.crc32(chunk, self._given_sum)
+
+    def rest_of(self, chunk: bytes) -> bytes:
+        """What of the whole log's next bytes was not given yet.
+
+        Raises LogIncomplete where other bytes were given than the log begins with.
+        """
+        known = chunk[: self._given_bytes - self._read_bytes]
+        self._read_bytes += len(known)
+        self._read_sum = zlib.crc32(known, self._read_sum)
+        if self._read_bytes == self._given_bytes and self._read_sum != self._given_sum:
+            raise LogIncomplete("the engine left out bytes of a log that was followed")
+        return chunk[len(known) :]

@@ -32,6 +32,7 @@ from appengine_server.scheduling.container.engine import (
     open_engine,
 )
 from appengine_server.scheduling.container.images import ContainerImages
+from appengine_server.scheduling.container.logs import FollowedLog
 from appengine_server.scheduling.container.observation import observation_of, was_started
 from appengine_server.scheduling.container.process import ContainerProcess, Evidence
 from appengine_server.scheduling.container.settings import ContainerSettings
@@ -198,22 +199,22 @@ class ContainerScheduler:
     async def logs(self, ref: AttemptRef) -> AsyncGenerator[bytes, None]:
         """Follow the log while the task runs; then read it again for what is left.
 
-        The same bytes each time while the log is below `log_bytes` of the settings.
+        The same bytes each time while the log is below `log_bytes` of the settings. Raises
+        LogIncomplete where the engine left out bytes while it was followed.
         """
         if not await self._has_started(ref):
             return
-        sent_bytes = 0
+        followed = FollowedLog()
         try:
             async with aclosing(self._follow(ref, self._remember(ref))) as following:
                 async for chunk in following:
-                    sent_bytes += len(chunk)
+                    followed.give(chunk)
                     yield chunk
             await self._until_shown_as_ended(ref)
             async with aclosing(self._engine.logs(ref.name, follow=False)) as whole:
                 async for chunk in whole:
-                    if fresh := chunk[sent_bytes:]:
+                    if fresh := followed.rest_of(chunk):
                         yield fresh
-                    sent_bytes -= min(sent_bytes, len(chunk))
         except EngineRefused as error:
             if not error.absent:
                 raise SchedulerUnavailable(error.message) from error
