@@ -319,8 +319,9 @@ def test_ctrl_c_while_a_task_is_uploaded_says_what_became_of_it(
     assert not [*(engine.server.storage / "uploads").iterdir()]
 
 
-def test_ctrl_c_while_inputs_are_sent_says_that_no_run_is_left(
-    engine: Engine, mixed: task_pb2.Task, tmp_path: Path
+@pytest.mark.parametrize("interrupt", [signal.SIGINT, signal.SIGTERM])
+def test_an_interrupt_while_inputs_are_sent_says_that_no_run_is_left(
+    engine: Engine, mixed: task_pb2.Task, tmp_path: Path, interrupt: signal.Signals
 ) -> None:
     before = len(list(engine.client.runs.list()))
     large = tmp_path / "large.png"
@@ -333,7 +334,7 @@ def test_ctrl_c_while_inputs_are_sent_says_that_no_run_is_left(
     process = subprocess.Popen([*default, *command], stderr=subprocess.PIPE, text=True)
     assert process.stderr is not None
     assert "sending inputs" in process.stderr.readline()
-    process.send_signal(signal.SIGINT)
+    process.send_signal(interrupt)
     _, said = process.communicate(timeout=30)
     assert process.returncode == INTERRUPTED
     assert "The run was not started, and what was sent is dropped." in said
@@ -359,11 +360,12 @@ def _begin(engine: Engine, folder: Path, terminal: int) -> tuple[subprocess.Pope
     return process, wait_for(is_running)
 
 
-def test_ctrl_c_in_a_script_leaves_the_run_and_says_how_to_come_back(
-    engine: Engine, tmp_path: Path
+@pytest.mark.parametrize("interrupt", [signal.SIGINT, signal.SIGTERM])
+def test_an_interrupt_in_a_script_leaves_the_run_and_says_how_to_come_back(
+    engine: Engine, tmp_path: Path, interrupt: signal.Signals
 ) -> None:
     process, run_id = _begin(engine, tmp_path, subprocess.DEVNULL)
-    process.send_signal(signal.SIGINT)
+    process.send_signal(interrupt)
     _, said = process.communicate(timeout=10)
     assert process.returncode == INTERRUPTED
     assert f"appengine runs watch {run_id}".encode() in said

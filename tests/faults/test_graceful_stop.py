@@ -19,7 +19,7 @@ pytestmark = [pytest.mark.container, pytest.mark.timeout(120)]
 
 async def test_a_task_outlives_the_stop_of_its_server(bench: Bench) -> None:
     chance = bench.figures.chance("stop")
-    job = await bench.begin(chance, seconds=8)
+    job = await bench.begin(chance, seconds=15)
     await bench.reached(job, "RUNNING")
     async with bench.client() as client:
         stub = RunServiceStub(client.connection.channel)

@@ -227,6 +227,16 @@ def test_the_list_of_cytomine(tmp_path):
     }
 
 
+def test_a_local_file_in_a_document_is_not_taken_for_a_dataset(tmp_path):
+    (tmp_path / "a.tif").touch()
+    document = tmp_path / "inputs.json"
+    document.write_text('{"image": "a.tif"}')
+    with pytest.raises(errors.InvalidValue, match=r'write "@a\.tif" for that one, or "ref:a\.tif"'):
+        read_inputs(TYPES, [], document)
+    document.write_text('{"image": "ref:a.tif"}')
+    assert read_inputs(TYPES, [], document) == {"image": Reference("a.tif")}
+
+
 @pytest.mark.parametrize(
     ("document", "message"),
     [

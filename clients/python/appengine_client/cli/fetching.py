@@ -64,7 +64,6 @@ async def fetch_attempt(
     client: Client, run_id: str, attempt: int, folder: Path, shown: Reporter
 ) -> None:
     """Fetch what an attempt wrote, though it may be neither whole nor right."""
-    make_folder(folder)
     files = storage_service_pb2.AttemptFiles(run_id=run_id, attempt=attempt)
     resource = storage_service_pb2.Resource(attempt_files=files)
     fetching = partial(shown.transfer, "fetching files")

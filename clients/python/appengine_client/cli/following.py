@@ -88,6 +88,8 @@ def show_end(run: run_pb2.Run, reporter: Reporter) -> ExitCode:
     match run.state:
         case run_pb2.RUN_STATE_SUCCEEDED:
             reporter.state(f"run {run.id}: SUCCEEDED")
+            for warning in run.warnings:
+                reporter.line(f"Warning: {warning.path}: {warning.message}")
             return ExitCode.SUCCESS
         case run_pb2.RUN_STATE_CANCELLED:
             reporter.line(f"The run {run.id} was cancelled.")

@@ -328,6 +328,11 @@ def from_json(
         case ("file" | "image", str(text)):
             if text.startswith("@"):
                 return LocalFile(path=folder / text[1:])
+            if not text.startswith(_REFERENCE) and (folder / text).is_file() and text[0] != "/":
+                raise InvalidValue(
+                    f"{where}: {text!r} is a path of the server's datasets, and there is a local "
+                    f'file of that name: write "@{text}" for that one, or "ref:{text}"'
+                )
             return Reference(text.removeprefix(_REFERENCE))
         case ("array", str(text)) if takes_pattern(declared) and text.startswith(_REFERENCE):
             return _referenced(text)

@@ -60,7 +60,7 @@ async def run_task(order: Order, client: Client) -> ExitCode:
             raise
         try:
             run = await _follow(client, run.id, shown)
-        except AppEngineError:
+        except (AppEngineError, asyncio.CancelledError):
             shown.line(_how_to_come_back(run.id))
             raise
         code = show_end(run, shown)

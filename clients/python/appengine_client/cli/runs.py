@@ -310,13 +310,13 @@ def download(
         from appengine_client.cli.run_ids import run_id_of
 
         found = await client.runs.get(await run_id_of(client, run))
+        task = await client.tasks.get(found.task_id)
+        make_folder_for(task, output_dir)
         if attempt is not None:
             with reporter() as shown:
                 await fetch_attempt(client, found.id, attempt, output_dir, shown)
             say(f"The files of attempt {attempt} are in {output_dir}.")
             return
-        task = await client.tasks.get(found.task_id)
-        make_folder_for(task, output_dir)
         with reporter() as shown:
             await fetch_outputs(client, found.id, output_dir, shown)
         await write_results(client, found.id, task, output_dir, is_shown=not options.json)

@@ -67,7 +67,7 @@ def execute(options: Options, work: Work) -> NoReturn:
         code = asyncio.run(_with_client(options, work))
     except AppEngineError as error:
         fail(options, error)
-    except KeyboardInterrupt:
+    except (KeyboardInterrupt, asyncio.CancelledError):
         code = ExitCode.INTERRUPTED
     raise typer.Exit(code or ExitCode.SUCCESS)
 
@@ -79,9 +79,15 @@ def fail(options: Options, error: AppEngineError) -> NoReturn:
 
 
 async def _with_client(options: Options, work: Work) -> ExitCode | None:
+    import asyncio
+    import signal
+
     from appengine_client._api.client import connect
     from appengine_client._rpc.settings import read_token
 
+    working = asyncio.current_task()
+    assert working is not None
+    asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, working.cancel)
     token = read_token(options.token_file) if options.token_file is not None else None
     async with connect(
         options.server, token=token, ca_certificate=options.ca_file, project=options.project
