@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from appengine_client._api.client import Client
     from appengine_client.cli.reporting import Reporter
 
-app = typer.Typer(help="Upload, find, delete and check tasks.", no_args_is_help=True)
+app = typer.Typer(help="Make, check, upload, find and delete tasks.", no_args_is_help=True)
 
 TaskArgument = Annotated[
     str,
@@ -235,6 +235,54 @@ def delete(
         say(f"The task {task} is deleted.")
 
     execute(options_of(context), work)
+
+
+@app.command()
+def init(
+    context: typer.Context,
+    name: Annotated[str, typer.Argument(help="Of the task, and of its new folder.")],
+    namespace: Annotated[
+        str | None, typer.Option(help="Such as com.example.cells; else org.example.NAME.")
+    ] = None,
+) -> None:
+    """Make a task to start from: descriptor, Dockerfile, algorithm in Python, and a test."""
+    from appengine_client.cli.new_task import make_task
+
+    try:
+        folder = make_task(name, namespace, Path())
+    except AppEngineError as error:
+        fail(options_of(context), error)
+    say(f"The task is in {folder}: {folder}/README.md says what is what, and how to go on.")
+
+
+@app.command()
+def pack(
+    context: typer.Context,
+    folder: Annotated[
+        Path, typer.Argument(metavar="FOLDER", help="What holds descriptor.yml, and a logo.png.")
+    ],
+    *,
+    image: Annotated[Path, typer.Option(help="The image, as `docker save` writes it.")],
+    output: Annotated[
+        Path | None,
+        typer.Option("--output", "-o", help="The bundle; else NAMESPACE-VERSION.zip, here."),
+    ] = None,
+) -> None:
+    """Pack a descriptor and an image into a bundle, and print its path."""
+    from appengine_client.cli.check import check as check_offline
+    from appengine_client.cli.check import print_checked
+    from appengine_client.cli.packing import pack as pack_bundle
+    from appengine_client.cli.reporting import reporter
+
+    try:
+        checked = check_offline(folder)
+        if checked.errors:
+            raise typer.Exit(print_checked(checked))
+        with reporter() as shown:
+            bundle = pack_bundle(checked, image, output, shown)
+    except AppEngineError as error:
+        fail(options_of(context), error)
+    print(bundle)
 
 
 @app.command()
