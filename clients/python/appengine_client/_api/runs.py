@@ -35,6 +35,7 @@ if TYPE_CHECKING:
 ENDED = frozenset(
     {run_pb2.RUN_STATE_SUCCEEDED, run_pb2.RUN_STATE_FAILED, run_pb2.RUN_STATE_CANCELLED}
 )
+_TAKES_INPUTS = frozenset({run_pb2.RUN_STATE_CREATED, run_pb2.RUN_STATE_PROVISIONED})
 _CHANGING = UnaryRetries(total_seconds=60.0)
 """Calls that store values or remove files."""
 
@@ -63,6 +64,7 @@ class Runs:
         labels: Mapping[str, str] | None = None,
         start: bool = False,
         on_progress: OnProgress | None = None,
+        request_id: str | None = None,
     ) -> run_pb2.Run:
         """Make a run, give it inputs, and start it if `start` is set.
 
@@ -73,6 +75,9 @@ class Runs:
             labels: For finding the run again.
             start: Put the run into the queue.
             on_progress: Called in the event loop while files are sent.
+            request_id: A UUID of yours: the same call with the same one makes no second run, but
+                goes on with the first, wherever it was interrupted. Another call with it is
+                Aborted.
 
         Raises:
             InvalidValue: An input is unknown or of another kind than declared. Nothing was made.
@@ -84,6 +89,7 @@ class Runs:
             project=self._connection.settings.project,
             task=task_name(task, self._connection.settings.project),
             labels=labels or {},
+            request_id=request_id or new_id(),
         )
         if not inputs:
             request.start = start
@@ -96,6 +102,8 @@ class Runs:
             request.start = start
             return await self._create(request)
         run = await self._create(request)
+        if run.state not in _TAKES_INPUTS:  # an earlier call with this request_id started it
+            return run
         run = await self._carry_out(run, plan, on_progress)
         return await self.start(run.id) if start else run
 
@@ -295,8 +303,6 @@ class Runs:
         return run
 
     async def _create(self, request: pb.CreateRunRequest) -> run_pb2.Run:
-        request.request_id = new_id()
-
         async def call() -> pb.CreateRunResponse:
             return await self._connection.call(self._stub.CreateRun, request, retries=_CHANGING)
 

@@ -110,6 +110,17 @@ def run_command(
         list[str] | None,
         typer.Option(help="For finding the run again; repeatable.", metavar="KEY=VALUE"),
     ] = None,
+    for_each: Annotated[
+        str | None,
+        typer.Option(
+            help="A run for each local file, such as image=slides/*.png; the same command goes on "
+            "where it was stopped.",
+            metavar="NAME=PATTERN",
+        ),
+    ] = None,
+    at_once: Annotated[
+        int, typer.Option(help="How many runs of --for-each at a time.", min=1, max=1000)
+    ] = 4,
 ) -> None:
     """Run a task: send inputs, show progress and log, fetch outputs.
 
@@ -129,6 +140,10 @@ def run_command(
             labels=runs.read_labels(label or []),
             json=given.json,
         )
+        if for_each is not None:
+            from appengine_client.cli.for_each import run_for_each
+
+            return await run_for_each(order, for_each, at_once, client)
         return await run_task(order, client)
 
     execute(given, work)

@@ -231,6 +231,12 @@ def _array_from_path(subtype: task_pb2.ParameterType, path: Path, where: str) ->
     return _array_from_json(subtype, _read_text(path, where), where, path.parent)
 
 
+def local_file(declared: task_pb2.ParameterType, path: Path, where: str) -> LocalFile:
+    """A file or image, with the GeoJSON file beside an image. Raises InvalidValue for a folder."""
+    _single(declared, path, where)
+    return _image_item(path) if kind_of(declared) == "image" else LocalFile(path=path)
+
+
 def _item_from_path(subtype: task_pb2.ParameterType, path: Path, where: str) -> InputPython:
     match kind_of(subtype):
         case "array":
@@ -260,10 +266,11 @@ def _natural(folder: Path, *, companions: bool) -> list[Path]:
             name for file in files for name in (file.name, file.stem) if file.suffix != _COMPANION
         }
         files = [f for f in files if f.suffix != _COMPANION or f.stem not in stems]
-    return sorted(files, key=lambda file: _natural_key(file.name))
+    return sorted(files, key=lambda file: natural_key(file.name))
 
 
-def _natural_key(name: str) -> tuple[list[tuple[int, str]], str]:
+def natural_key(name: str) -> tuple[list[tuple[int, str]], str]:
+    """Orders names as people do, with the numbers in them by value."""
     parts = re.split(r"(\d+)", name.casefold())
     return [(int(part), "") if part.isdecimal() else (-1, part) for part in parts], name
 
