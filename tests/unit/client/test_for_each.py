@@ -35,6 +35,8 @@ def test_items_are_named_by_what_differs_and_come_in_natural_order(tmp_path):
 def test_items_keep_the_extension_that_tells_them_apart(tmp_path):
     touch(tmp_path, "one.png", "one.tiff", "two.png")
     assert names(tmp_path / "*") == ["one.png", "one.tiff", "two"]
+    touch(tmp_path, "two/three.png")
+    assert names(tmp_path / "**/*.png") == ["one", "two.png", "two/three"]
 
 
 def test_a_pattern_in_the_working_folder(tmp_path, monkeypatch):

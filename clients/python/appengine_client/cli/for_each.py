@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from functools import partial
@@ -66,11 +67,14 @@ def find_items(pattern: str) -> Sequence[Item]:
     found = [path for path in found if not any(part.startswith(".") for part in path.parts)]
     if not found:
         raise InvalidValue(f"--for-each {pattern}: there is no such file")
-    short = [path.with_suffix("") for path in found]
-    return [
-        Item(name=(path if short.count(name) > 1 else name).as_posix(), path=base / path)
-        for path, name in zip(found, short, strict=True)
-    ]
+    taken = Counter(path.with_suffix("") for path in found)
+    taken.update({folder for path in found for folder in path.parents})
+    return [Item(name=_name(path, taken), path=base / path) for path in found]
+
+
+def _name(path: Path, taken: Mapping[Path, int]) -> str:
+    short = path.with_suffix("")
+    return (short if taken[short] == 1 else path).as_posix()
 
 
 async def run_for_each(order: Order, for_each: str, at_once: int, client: Client) -> ExitCode:
