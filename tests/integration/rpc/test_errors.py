@@ -183,6 +183,26 @@ async def test_an_answer_to_a_caller_that_has_left_is_no_bug(caller, probe) -> N
     assert [(line["event"], line["status"]) for line in logs] == [("rpc.ended", "CANCELLED")]
 
 
+async def test_a_connection_that_was_just_lost_is_no_bug_either(
+    caller, probe, arity: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    begun = asyncio.Event()
+
+    async def act(context: Any) -> None:
+        begun.set()
+        raise grpc.aio.InternalError  # as writing does before grpc knows that nobody is there
+
+    probe.act = act
+    with capture_logs() as logs:
+        call = caller.start(arity)
+        await asyncio.wait_for(begun.wait(), 5)
+        while not logs:
+            await asyncio.sleep(0.01)
+        call.cancel()
+    assert [(line["event"], line["status"]) for line in logs] == [("rpc.ended", "CANCELLED")]
+    assert not [record for record in caplog.records if record.levelname == "ERROR"]
+
+
 class TestUnimplemented:
     """A method that a servicer leaves to its generated base."""
 

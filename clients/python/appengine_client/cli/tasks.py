@@ -285,6 +285,55 @@ def pack(
     print(bundle)
 
 
+@app.command("try")
+def try_(
+    context: typer.Context,
+    folder: Annotated[
+        Path, typer.Argument(metavar="FOLDER", help="What holds descriptor.yml and Dockerfile.")
+    ],
+    *,
+    output_dir: Annotated[Path, typer.Option(help="Where the outputs go.", metavar="DIR")],
+    inputs: Annotated[
+        list[str] | None,
+        typer.Option("--input", help="As of `appengine run`; repeatable.", metavar="NAME=VALUE"),
+    ] = None,
+    inputs_file: Annotated[
+        Path | None, typer.Option("--inputs", help="As of `appengine run`.", metavar="FILE.json")
+    ] = None,
+) -> None:
+    """Build a task and run it on this machine, with an engine that is there for this alone.
+
+    It needs Docker or podman, and appengine-server beside the client. The exit code is that of
+    `appengine run`, or 1 when the descriptor has errors.
+    """
+    from dataclasses import replace
+    from tempfile import TemporaryDirectory
+
+    from appengine_client.cli.check import check as check_offline
+    from appengine_client.cli.check import print_checked
+    from appengine_client.cli.own_server import own_server
+    from appengine_client.cli.run import Order
+    from appengine_client.cli.trying import build_bundle, try_task
+
+    options = options_of(context)
+    with TemporaryDirectory(prefix="appengine-try-", ignore_cleanup_errors=True) as work:
+        try:
+            checked = check_offline(folder)
+            if checked.descriptor is None:
+                raise typer.Exit(print_checked(checked))
+            order = Order(
+                task=f"{checked.descriptor.namespace}:{checked.descriptor.version}",
+                inputs=inputs or [], inputs_file=inputs_file, output_dir=output_dir,
+                json=options.json,
+            )  # fmt: skip
+            bundle = build_bundle(checked, folder, Path(work))
+            with own_server(Path(work)) as address:
+                ours = replace(options, server=address, token_file=None, ca_file=None, project=None)
+                execute(ours, lambda client: try_task(bundle, order, client))
+        except AppEngineError as error:
+            fail(options, error)
+
+
 @app.command()
 def check(
     context: typer.Context,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager
 from typing import NoReturn
@@ -18,8 +19,8 @@ from appengine_server.rpc.status import to_status
 
 log = structlog.get_logger(__name__)
 
-_NO_ANSWER = (grpc.aio.AbortError, grpc.aio.InternalError)
-"""Was answered by the handler itself, or cannot be: the caller left while it was written to."""
+_CALLER_LEFT = grpc.aio.InternalError
+"""What writing raises where nobody is there any more, and grpc has not noticed it yet."""
 
 
 class ErrorsInterceptor(SurroundingInterceptor):
@@ -32,8 +33,10 @@ class ErrorsInterceptor(SurroundingInterceptor):
             yield
         except Exception as error:
             answered = answer_of(error)
-            if isinstance(answered, _NO_ANSWER):
+            if isinstance(answered, grpc.aio.AbortError):
                 raise answered from None
+            if isinstance(answered, _CALLER_LEFT):
+                raise asyncio.CancelledError from None
             if isinstance(answered, NotImplementedError) and is_unimplemented(context):
                 answered = _unimplemented(method)
             if isinstance(answered, AppEngineError):
@@ -76,7 +79,7 @@ def answer_of(error: BaseException) -> BaseException:
     if not isinstance(error, ExceptionGroup):
         return error
     parts = list(_leaves(error))
-    if all(isinstance(part, (AppEngineError, *_NO_ANSWER)) for part in parts):
+    if all(isinstance(part, AppEngineError | grpc.aio.AbortError | _CALLER_LEFT) for part in parts):
         return parts[0]
     return error
 
