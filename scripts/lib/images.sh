@@ -3,6 +3,7 @@
 #
 #   source scripts/lib/images.sh
 #   build_image FOLDER ARCHIVE NAME [TARGET]      # writes ARCHIVE as `docker save` does
+#   ensure_base_image                             # that of the examples, where no registry answers
 
 # shellcheck source=scripts/lib/engine.sh
 source "$(dirname "${BASH_SOURCE[0]}")/engine.sh"
@@ -18,7 +19,7 @@ build_image() {
 
 _build_and_save() {
     local folder=$1 archive=$2 name=$3 target=${4:-}
-    grep -qE '^FROM +(docker.io/(library/)?)?debian:bookworm-slim' "$folder/Dockerfile" && _ensure_base_image
+    grep -qE '^FROM +(docker.io/(library/)?)?debian:bookworm-slim' "$folder/Dockerfile" && ensure_base_image
     quietly "Building the image $name with $BUILDER" _"${BUILDER}"_build "$folder" "$name" "$target" ||
         die "the image of $folder could not be built: see the lines above."
     rm -f "$archive"
@@ -96,7 +97,8 @@ _build_options() {
 }
 
 # Where no registry answers, the base image is made from Debian's packages instead of pulled.
-_ensure_base_image() {
+ensure_base_image() {
+    _choose_builder
     _"${BUILDER}"_has "$_BASE_IMAGE" >/dev/null 2>&1 && return
     curl --silent --max-time 5 --output /dev/null https://registry-1.docker.io/v2/ && return
     with_lock base-image _make_base_image

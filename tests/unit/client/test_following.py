@@ -8,7 +8,7 @@ from appengine_client import Progress, errors
 from appengine_client._api.following import following
 from appengine_client._api.pages import joined
 from appengine_client.cli.errors import ExitCode, show_error
-from appengine_client.cli.following import show_end
+from appengine_client.cli.following import show_end, show_where_to_look
 from appengine_client.cli.reporting import PlainReporter
 
 
@@ -97,6 +97,7 @@ def test_a_failed_run_says_why_and_where_its_log_is(capsys):
         attempts=[run_pb2.Attempt(number=1, log_bytes=5)],
     )
     assert show_end(run, PlainReporter()) is ExitCode.FAILED
+    show_where_to_look(run, PlainReporter())
     assert capsys.readouterr().err.splitlines() == [
         "The run r failed (TASK_EXIT_CODE): The task ended with exit code 3.",
         "  afterwards: The node was lost.",
@@ -104,6 +105,8 @@ def test_a_failed_run_says_why_and_where_its_log_is(capsys):
     ]
     run.state = run_pb2.RUN_STATE_SUCCEEDED
     assert show_end(run, PlainReporter()) is ExitCode.SUCCESS
+    show_where_to_look(run, PlainReporter())
+    assert capsys.readouterr().err.splitlines() == ["run r: SUCCEEDED"]
 
 
 def test_every_problem_has_its_line(capsys):

@@ -110,6 +110,12 @@ def _show_failure(run: run_pb2.Run, reporter: Reporter) -> None:
         reporter.line(f"  {where}{problem.message}")
     for detail in failure.details:
         reporter.line(f"  afterwards: {detail}")
+
+
+def show_where_to_look(run: run_pb2.Run, reporter: Reporter) -> None:
+    """Say how to see what a failed run left at the server."""
+    if run.state != run_pb2.RUN_STATE_FAILED:
+        return
     if any(attempt.log_bytes for attempt in run.attempts):
         reporter.line(f"Its log: appengine runs logs {run.id}")
     if run.attempts and run.attempts[-1].HasField("exit_code"):

@@ -13,7 +13,7 @@ from appengine.v1 import run_pb2
 
 from appengine_client.cli.errors import ExitCode
 from appengine_client.cli.fetching import fetch_outputs, make_folder_for, write_results
-from appengine_client.cli.following import Follower, show_end
+from appengine_client.cli.following import Follower, show_end, show_where_to_look
 from appengine_client.cli.inputs import read_inputs
 from appengine_client.cli.interrupts import Interrupted, Interrupts, Wish
 from appengine_client.cli.output import print_json
@@ -37,6 +37,8 @@ class Order:
     output_dir: Path
     labels: dict[str, str] = field(default_factory=dict)
     json: bool = False
+    server_stays: bool = True
+    """Whether it can be asked for what a failed run left."""
 
 
 async def run_task(order: Order, client: Client) -> ExitCode:
@@ -64,6 +66,8 @@ async def run_task(order: Order, client: Client) -> ExitCode:
             shown.line(_how_to_come_back(run.id))
             raise
         code = show_end(run, shown)
+        if order.server_stays:
+            show_where_to_look(run, shown)
         if code is ExitCode.SUCCESS:
             try:
                 await fetch_outputs(client, run.id, order.output_dir, shown)

@@ -183,14 +183,16 @@ def watch(context: typer.Context, run: RunId) -> None:
     options = options_of(context)
 
     async def work(client: Client) -> ExitCode:
-        from appengine_client.cli.following import Follower, show_end
+        from appengine_client.cli.following import Follower, show_end, show_where_to_look
         from appengine_client.cli.reporting import reporter
         from appengine_client.cli.run_ids import run_id_of
 
         run_id = await run_id_of(client, run)
         with reporter() as shown:
             follower = Follower(client, run_id, shown, as_json=options.json)
-            code = show_end(await follower.follow(), shown)
+            ended = await follower.follow()
+            code = show_end(ended, shown)
+            show_where_to_look(ended, shown)
         if code is ExitCode.SUCCESS:
             say(f"Fetch its outputs with: appengine runs download {run_id} --output-dir DIR")
         return code

@@ -324,7 +324,7 @@ def try_(
             order = Order(
                 task=f"{checked.descriptor.namespace}:{checked.descriptor.version}",
                 inputs=inputs or [], inputs_file=inputs_file, output_dir=output_dir,
-                json=options.json,
+                json=options.json, server_stays=False,
             )  # fmt: skip
             bundle = build_bundle(checked, folder, Path(work))
             with own_server(Path(work)) as address:
