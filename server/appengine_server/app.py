@@ -9,7 +9,6 @@ import asyncio
 from collections.abc import AsyncIterator
 from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager
 from typing import TypeVar
-from urllib.parse import urlsplit
 from uuid import uuid4
 
 import structlog
@@ -21,9 +20,9 @@ from appengine.v1 import (
     task_service_pb2,
     task_service_pb2_grpc,
 )
-from appengine_contract.descriptor import ResourceDefaults
 from google.protobuf.descriptor import FileDescriptor
 
+from appengine_server import from_settings
 from appengine_server.bell import Bells
 from appengine_server.database.embedded import EmbeddedPostgres, embedded_postgres
 from appengine_server.database.migrate import migrate
@@ -47,7 +46,6 @@ from appengine_server.rpc.run_service import RunService
 from appengine_server.rpc.server import (
     Service,
     Stop,
-    TlsFiles,
     build_server,
     check_bind_is_safe,
     running_server,
@@ -60,7 +58,6 @@ from appengine_server.runs.arrivals import Arrivals
 from appengine_server.runs.effects import Effects
 from appengine_server.runs.logs import Logs
 from appengine_server.runs.outputs import OutputLimits, Outputs
-from appengine_server.runs.received import ReceivingLimits
 from appengine_server.runs.reconcile import Reconciler
 from appengine_server.runs.references import References
 from appengine_server.runs.retention import Retention
@@ -72,41 +69,20 @@ from appengine_server.runs.upload_quota import UploadQuota
 from appengine_server.runs.waking import CHANNELS, Waking
 from appengine_server.runs.watching import Watching
 from appengine_server.scheduling.container.scheduler import open_container_scheduler
-from appengine_server.scheduling.container.settings import ContainerSettings
 from appengine_server.scheduling.images import ImageStore
-from appengine_server.scheduling.kubernetes.settings import (
-    ClusterMode,
-    Connection,
-    DatasetVolume,
-    KubernetesSchedulerSettings,
-    LocalMode,
-    PodSettings,
-)
 from appengine_server.scheduling.scheduler import Scheduler
 from appengine_server.settings import (
-    DatabaseSettings,
     KubernetesSettings,
     RpcSettings,
-    RunSettings,
-    SchedulingSettings,
     Settings,
     SettingsRefused,
-    StorageSettings,
-    TaskSettings,
-    names_of,
-    pairs_of,
-    project_roots,
-    tolerations_of,
 )
-from appengine_server.storage.datasets import Datasets
 from appengine_server.storage.layout import StorageLayout
-from appengine_server.storage.limits import UploadLimits
 from appengine_server.storage.quota import FreeSpace
 from appengine_server.storage.uploads import Uploads
 from appengine_server.tasks.agent_image import ensure_agent_image
-from appengine_server.tasks.bundle import BundleLimits
-from appengine_server.tasks.publish import Publisher, PublishSettings
-from appengine_server.tasks.registry import Registry, pull_secret, registry_of
+from appengine_server.tasks.publish import Publisher
+from appengine_server.tasks.registry import pull_secret
 from appengine_server.tasks.registry_images import RegistryImages
 from appengine_server.tasks.tasks import Tasks
 
@@ -143,8 +119,8 @@ async def serve(settings: Settings, stop: asyncio.Event) -> None:
         server = await build_server(
             services=engine.services(),
             authenticator=AttemptAuthenticator(engine.agents, authenticator),
-            address=_address(settings.rpc),
-            tls=_tls(settings.rpc),
+            address=from_settings.address(settings.rpc),
+            tls=from_settings.tls_files(settings.rpc),
         )
         await stack.enter_async_context(running_server(server, _stop(settings.rpc)))
         if settings.rpc.port_file is not None:
@@ -173,18 +149,19 @@ class Engine:
         self._settings = settings
         self._bells = Bells()
         self._waking = waking = Waking(self._bells)
-        self._uploads = Uploads(layout, _upload_limits(settings), free_space)
+        self._uploads = Uploads(layout, from_settings.upload_limits(settings), free_space)
         self._publisher = Publisher(
             database=database, layout=layout, images=images,
-            settings=_publish_settings(settings), faults=faults,
+            settings=from_settings.publish_settings(settings), faults=faults,
         )  # fmt: skip
         self._tasks = Tasks(
             database=database, layout=layout, upload_bytes=self._uploads, publishing=waking,
-            defaults=_resource_defaults(settings.tasks), limits=_bundle_limits(settings),
+            defaults=from_settings.resource_defaults(settings.tasks),
+            limits=from_settings.bundle_limits(settings),
         )  # fmt: skip
         nodes = settings.kubernetes
         references = References(
-            _datasets(settings.storage),
+            from_settings.datasets(settings.storage),
             on_nodes=bool(nodes.dataset_claim or nodes.dataset_host_path),
         )
         self._runs = Runs(
@@ -243,7 +220,8 @@ class Engine:
         self._transfers = Transfers(
             database=database, layout=layout, upload_bytes=self._uploads, runs=self._runs,
             expiry=settings.storage.upload_expiry, faults=faults, references=references,
-            agents=self.agents, arrivals=arrivals, receiving=_receiving_limits(settings.runs),
+            agents=self.agents, arrivals=arrivals,
+            receiving=from_settings.receiving_limits(settings.runs),
             quota=UploadQuota(
                 project_bytes=settings.storage.project_quota_bytes,
                 storage_bytes=settings.storage.quota_bytes,
@@ -316,10 +294,6 @@ def _full_name(file: FileDescriptor, service: str) -> str:
     return str(file.services_by_name[service].full_name)
 
 
-def _datasets(settings: StorageSettings) -> Datasets:
-    return Datasets(base=settings.dataset_path, narrowed=project_roots(settings.dataset_roots))
-
-
 def _prepare(layout: StorageLayout, settings: Settings) -> None:
     storage = settings.storage
     if storage.base_path.resolve().is_relative_to(storage.dataset_path.resolve()):
@@ -337,14 +311,9 @@ def _prepare(layout: StorageLayout, settings: Settings) -> None:
         ) from error
 
 
-def _address(settings: RpcSettings) -> str:
-    host = settings.bind_address
-    return f"[{host}]:{settings.port}" if ":" in host else f"{host}:{settings.port}"
-
-
 def _authenticator(settings: RpcSettings) -> Authenticator:
     check_bind_is_safe(
-        _address(settings),
+        from_settings.address(settings),
         tls=settings.tls_certificate_file is not None,
         tokens=settings.tokens_file is not None,
         allow_insecure=settings.allow_insecure,
@@ -375,7 +344,7 @@ async def _open_database(
 ) -> AsyncIterator[tuple[EmbeddedPostgres | None, ConnectTo, Database]]:
     """The database, migrated. None for the embedded PostgreSQL where there is another one."""
     async with AsyncExitStack() as stack:
-        embedded, connect_to = None, _external_database(settings.database)
+        embedded, connect_to = None, from_settings.external_database(settings.database)
         if connect_to is None:
             folder = settings.storage.base_path
             embedded = await stack.enter_async_context(embedded_postgres(folder))
@@ -391,18 +360,6 @@ async def _open_database(
         yield embedded, connect_to, database
 
 
-def _external_database(settings: DatabaseSettings) -> ConnectTo | None:
-    if settings.host is None:
-        return None
-    return ConnectTo(
-        host=settings.host,
-        port=settings.port,
-        database=settings.name,
-        user=settings.username,
-        password=settings.password,
-    )
-
-
 @asynccontextmanager
 async def _open_scheduler(
     settings: Settings, layout: StorageLayout
@@ -413,21 +370,10 @@ async def _open_scheduler(
         async with _open_kubernetes(settings, layout, engine_id) as opened:
             yield opened
         return
-    async with open_container_scheduler(_container(settings.scheduling, engine_id)) as scheduler:
+    async with open_container_scheduler(
+        from_settings.container_settings(settings.scheduling, engine_id)
+    ) as scheduler:
         yield scheduler, scheduler.images
-
-
-def _container(settings: SchedulingSettings, engine_id: str) -> ContainerSettings:
-    return ContainerSettings(
-        engine_id=engine_id,
-        url=settings.container_engine,
-        cpus=settings.cpus,
-        ram_bytes=settings.ram,
-        gpu_devices=tuple(name for name in settings.gpu_devices.split(",") if name),
-        shm_bytes=settings.shm,
-        read_only_root=settings.read_only_root,
-        pids_limit=settings.pids_limit,
-    )
 
 
 @asynccontextmanager
@@ -437,17 +383,17 @@ async def _open_kubernetes(
     # Its client takes a second to import and 47 MiB, which only those pay who use it.
     from appengine_server.scheduling.kubernetes.scheduler import open_kubernetes_scheduler
 
-    registry = _registry(settings.tasks)
+    registry = from_settings.registry(settings.tasks)
     agent_image = None
     if settings.kubernetes.run_mode == "cluster":
         agent_image = await ensure_agent_image(settings.tasks, registry, layout)
     _warn_of_kubernetes(settings.kubernetes)
     auth = None if registry is None else pull_secret(registry)
-    kubernetes = kubernetes_scheduler_settings(settings, engine_id, agent_image, auth)
+    kubernetes = from_settings.kubernetes_scheduler(settings, engine_id, agent_image, auth)
     async with open_kubernetes_scheduler(kubernetes) as scheduler:
         if problems := await scheduler.check_folders():
             raise SettingsRefused("\n".join(problems))
-        yield scheduler, RegistryImages(registry, _platforms(settings.tasks))
+        yield scheduler, RegistryImages(registry, from_settings.platforms(settings.tasks))
 
 
 def _warn_of_kubernetes(settings: KubernetesSettings) -> None:
@@ -457,121 +403,9 @@ def _warn_of_kubernetes(settings: KubernetesSettings) -> None:
         log.warning("settings.tasks_are_not_isolated", setting="SCHEDULER_USE_HOST_NETWORK")
 
 
-def kubernetes_scheduler_settings(
-    settings: Settings, engine_id: str, agent_image: str | None, registry_auth: str | None = None
-) -> KubernetesSchedulerSettings:
-    """What the Kubernetes scheduler is told; `agent_image` only in cluster mode."""
-    given, scheduling = settings.kubernetes, settings.scheduling
-    assert scheduling.tasks_namespace is not None
-    return KubernetesSchedulerSettings(
-        engine_id=engine_id,
-        namespace=scheduling.tasks_namespace,
-        mode=_local_mode(settings) if agent_image is None else _cluster_mode(settings, agent_image),
-        connection=Connection(
-            master_url=given.master_url, kubeconfig=given.kubeconfig, verify_tls=given.verify_tls
-        ),
-        pods=PodSettings(
-            node_selector=pairs_of(given.node_selector),
-            tolerations=tolerations_of(given.tolerations),
-            priority_class=given.priority_class,
-            queue_name=given.queue_name,
-            labels=pairs_of(given.pod_labels),
-            pull_secrets=names_of(given.image_pull_secrets),
-            gpu_resource=given.gpu_resource,
-            lost_node_toleration=given.lost_node_toleration,
-            shm_bytes=scheduling.shm,
-            read_only_root=scheduling.read_only_root,
-            host_network=given.use_host_network,
-        ),
-        network_policy=given.network_policy,
-        network_isolated=given.network_isolated,
-        autoscaled=given.autoscaled,
-        registry_auth=registry_auth,
-    )
-
-
-def _local_mode(settings: Settings) -> LocalMode:
-    return LocalMode(
-        storage_path=settings.storage.base_path,
-        dataset_path=settings.storage.dataset_path,
-        probe_image=settings.kubernetes.probe_image or settings.tasks.agent_image,
-    )
-
-
-def _cluster_mode(settings: Settings, agent_image: str) -> ClusterMode:
-    given = settings.kubernetes
-    assert given.advertised_url is not None
-    address = urlsplit(given.advertised_url)
-    datasets = None
-    if given.dataset_claim or given.dataset_host_path:
-        datasets = DatasetVolume(
-            root=settings.storage.dataset_path,
-            claim=given.dataset_claim,
-            host_path=given.dataset_host_path,
-        )
-    return ClusterMode(
-        agent_image=agent_image,
-        server_url=f"{address.scheme}://{address.netloc}",
-        ca_pem=given.ca_file.read_bytes() if given.ca_file is not None else None,
-        agent_millicpus=given.helper_millicpus,
-        agent_ram_bytes=given.helper_ram,
-        task_uid=given.task_uid,
-        datasets=datasets,
-    )
-
-
-def _tls(settings: RpcSettings) -> TlsFiles | None:
-    if settings.tls_certificate_file is None or settings.tls_key_file is None:
-        return None
-    return TlsFiles(certificate=settings.tls_certificate_file, key=settings.tls_key_file)
-
-
 def _stop(settings: RpcSettings) -> Stop:
     return Stop(grace=settings.shutdown_grace, endpoint_wait=settings.endpoint_removal_wait)
 
 
 def _fault_points(settings: Settings) -> FaultPoints:
     return FaultPoints(folder=settings.faults.folder)
-
-
-def _upload_limits(settings: Settings) -> UploadLimits:
-    return UploadLimits(
-        total_bytes=settings.storage.max_upload_bytes,
-        entries=settings.storage.max_upload_entries,
-    )
-
-
-def _bundle_limits(settings: Settings) -> BundleLimits:
-    return BundleLimits(bundle_bytes=settings.storage.max_upload_bytes)
-
-
-def _resource_defaults(settings: TaskSettings) -> ResourceDefaults:
-    return ResourceDefaults(cpus=settings.default_cpus, ram_bytes=settings.default_ram)
-
-
-def _receiving_limits(settings: RunSettings) -> ReceivingLimits:
-    return ReceivingLimits(
-        index_guard=settings.max_array_items, unpacked_bytes=settings.max_unpacked_bytes
-    )
-
-
-def _publish_settings(settings: Settings) -> PublishSettings:
-    return PublishSettings(
-        platforms=_platforms(settings.tasks),
-        registry=_registry(settings.tasks),
-        stall_limit=settings.tasks.publish_stall_limit,
-        keep_free_bytes=settings.storage.low_water_bytes,
-    )
-
-
-def _platforms(settings: TaskSettings) -> tuple[str, ...]:
-    return names_of(settings.platforms)
-
-
-def _registry(settings: TaskSettings) -> Registry | None:
-    if settings.registry_url is None:
-        return None
-    return registry_of(
-        settings.registry_url, settings.registry_advertised_url,
-        username=settings.registry_user, password=settings.registry_password,
-    )  # fmt: skip
