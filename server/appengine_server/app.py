@@ -24,6 +24,7 @@ from google.protobuf.descriptor import FileDescriptor
 
 from appengine_server import from_settings
 from appengine_server.bell import Bells
+from appengine_server.checks.running import check_start
 from appengine_server.database.embedded import EmbeddedPostgres, embedded_postgres
 from appengine_server.database.migrate import migrate
 from appengine_server.database.notifications import Listener
@@ -47,7 +48,6 @@ from appengine_server.rpc.server import (
     Service,
     Stop,
     build_server,
-    check_bind_is_safe,
     running_server,
 )
 from appengine_server.rpc.storage_service import StorageService
@@ -71,12 +71,7 @@ from appengine_server.runs.watching import Watching
 from appengine_server.scheduling.container.scheduler import open_container_scheduler
 from appengine_server.scheduling.images import ImageStore
 from appengine_server.scheduling.scheduler import Scheduler
-from appengine_server.settings import (
-    KubernetesSettings,
-    RpcSettings,
-    Settings,
-    SettingsRefused,
-)
+from appengine_server.settings import Reviewed, RpcSettings, Settings
 from appengine_server.storage.layout import StorageLayout
 from appengine_server.storage.quota import FreeSpace
 from appengine_server.storage.uploads import Uploads
@@ -95,15 +90,16 @@ _PUBLISHERS = 2
 """Images that are published at once, so that a small one need not wait for one of 17 GB."""
 
 
-async def serve(settings: Settings, stop: asyncio.Event) -> None:
+async def serve(reviewed: Reviewed, stop: asyncio.Event) -> None:
     """Serve until `stop` is set, or until a part without which nothing works has failed.
 
-    Raises what the entry point turns into one sentence: SettingsRefused, CannotServe,
-    BadTokenFile, DatabaseUnusable, SchedulerUnavailable, Unavailable.
+    Raises CannotStart with all that the checks find; and what may still go wrong after them:
+    SettingsRefused, CannotServe, BadTokenFile, DatabaseUnusable, SchedulerUnavailable, Unavailable.
     """
+    await check_start(reviewed)
+    settings = reviewed.settings
     authenticator = _authenticator(settings.rpc)
     layout = StorageLayout(settings.storage.base_path)
-    await asyncio.to_thread(_prepare, layout, settings)
     async with AsyncExitStack() as stack:  # closes from the bottom up
         # Together, because both wait for other programs to answer.
         opened, executing = await _enter_both(
@@ -294,30 +290,7 @@ def _full_name(file: FileDescriptor, service: str) -> str:
     return str(file.services_by_name[service].full_name)
 
 
-def _prepare(layout: StorageLayout, settings: Settings) -> None:
-    storage = settings.storage
-    if storage.base_path.resolve().is_relative_to(storage.dataset_path.resolve()):
-        raise SettingsRefused(
-            f"REF_STORAGE_BASE_PATH: the datasets' folder {storage.dataset_path} holds "
-            f"STORAGE_BASE_PATH ({storage.base_path}), so that inputs could refer to the files of "
-            "other runs: choose another folder."
-        )
-    try:
-        layout.prepare()
-    except OSError as error:
-        raise SettingsRefused(
-            f"STORAGE_BASE_PATH: the data folder {settings.storage.base_path} cannot be made or "
-            f"written: {error.strerror}."
-        ) from error
-
-
 def _authenticator(settings: RpcSettings) -> Authenticator:
-    check_bind_is_safe(
-        from_settings.address(settings),
-        tls=settings.tls_certificate_file is not None,
-        tokens=settings.tokens_file is not None,
-        allow_insecure=settings.allow_insecure,
-    )
     if settings.tokens_file is None:
         return OpenAuthenticator()
     return TokenAuthenticator(TokenFile(settings.tokens_file))
@@ -387,20 +360,10 @@ async def _open_kubernetes(
     agent_image = None
     if settings.kubernetes.run_mode == "cluster":
         agent_image = await ensure_agent_image(settings.tasks, registry, layout)
-    _warn_of_kubernetes(settings.kubernetes)
     auth = None if registry is None else pull_secret(registry)
     kubernetes = from_settings.kubernetes_scheduler(settings, engine_id, agent_image, auth)
     async with open_kubernetes_scheduler(kubernetes) as scheduler:
-        if problems := await scheduler.check_folders():
-            raise SettingsRefused("\n".join(problems))
         yield scheduler, RegistryImages(registry, from_settings.platforms(settings.tasks))
-
-
-def _warn_of_kubernetes(settings: KubernetesSettings) -> None:
-    if settings.tasks_runner_image is not None:
-        log.warning("settings.ignored", setting="SCHEDULER_TASKS_RUNNER_IMAGE")
-    if settings.use_host_network:
-        log.warning("settings.tasks_are_not_isolated", setting="SCHEDULER_USE_HOST_NETWORK")
 
 
 def _stop(settings: RpcSettings) -> Stop:

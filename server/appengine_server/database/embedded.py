@@ -116,6 +116,14 @@ async def embedded_postgres(data_folder: Path) -> AsyncIterator[EmbeddedPostgres
                 await postgres.stop()
 
 
+def check_unused(data_folder: Path) -> None:
+    """Raise `DataFolderInUse` while another server runs on the data folder."""
+    folder = data_folder.absolute() / "postgres"
+    if folder.is_dir():
+        with _held_alone(folder):
+            pass
+
+
 class EmbeddedPostgres:
     """The running PostgreSQL; `embedded_postgres` starts and stops it."""
 

@@ -111,12 +111,13 @@ async def _apply(connection: asyncpg.Connection[Record], migrations: Sequence[Mi
     await connection.execute(_CREATE_TABLE)
     rows = await connection.fetch("SELECT number, name, sha256 FROM schema_migrations")
     applied = {row["number"]: row for row in rows}
-    _check_applied(applied, migrations)
+    check_applied(applied, migrations)
     for migration in migrations[len(applied) :]:
         await _apply_one(connection, migration)
 
 
-def _check_applied(applied: Mapping[int, Record], migrations: Sequence[Migration]) -> None:
+def check_applied(applied: Mapping[int, Record], migrations: Sequence[Migration]) -> None:
+    """`MigrationRefused` unless the rows of `schema_migrations` are what these files made."""
     newest = max(applied, default=0)
     if newest > len(migrations):
         raise MigrationRefused(
