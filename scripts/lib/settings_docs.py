@@ -11,6 +11,7 @@ from appengine_server.settings import (
     DatabaseSettings,
     KubernetesSettings,
     LoggingSettings,
+    MetricsSettings,
     Room,
     RpcSettings,
     RunSettings,
@@ -31,6 +32,7 @@ _SECTIONS: tuple[tuple[str, type[Room]], ...] = (
     ("Execution", SchedulingSettings),
     ("Kubernetes", KubernetesSettings),
     ("Logging", LoggingSettings),
+    ("Metrics", MetricsSettings),
 )
 _HEAD = """# Settings of the server
 

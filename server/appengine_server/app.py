@@ -55,6 +55,7 @@ from appengine_server.rpc.task_service import TaskService
 from appengine_server.runs.admission import Admission
 from appengine_server.runs.agents import Agents
 from appengine_server.runs.arrivals import Arrivals
+from appengine_server.runs.census import Census
 from appengine_server.runs.effects import Effects
 from appengine_server.runs.logs import Logs
 from appengine_server.runs.outputs import OutputLimits, Outputs
@@ -100,13 +101,14 @@ async def serve(reviewed: Reviewed, stop: asyncio.Event) -> None:
     settings = reviewed.settings
     authenticator = _authenticator(settings.rpc)
     layout = StorageLayout(settings.storage.base_path)
+    metrics = Metrics()
     async with AsyncExitStack() as stack:  # closes from the bottom up
         # Together, because both wait for other programs to answer.
         opened, executing = await _enter_both(
-            stack, _open_database(settings), _open_scheduler(settings, layout)
+            stack, _open_database(settings, metrics), _open_scheduler(settings, layout)
         )
         embedded, connect_to, database = opened
-        engine = Engine(settings, database, layout, *executing)
+        engine = Engine(settings, database, layout, executing, metrics=metrics)
         stack.push_async_callback(engine.close)
         jobs = await stack.enter_async_context(Jobs(on_end=stop.set))
         if embedded is not None:
@@ -118,6 +120,9 @@ async def serve(reviewed: Reviewed, stop: asyncio.Event) -> None:
             address=from_settings.address(settings.rpc),
             tls=from_settings.tls_files(settings.rpc),
         )
+        if settings.metrics.port is not None:
+            given = settings.metrics
+            stack.enter_context(metrics.exported(given.bind_address, settings.metrics.port))
         await stack.enter_async_context(running_server(server, _stop(settings.rpc)))
         if settings.rpc.port_file is not None:
             await asyncio.to_thread(settings.rpc.port_file.write_text, str(server.port))
@@ -134,14 +139,17 @@ class Engine:
         settings: Settings,
         database: Database,
         layout: StorageLayout,
-        scheduler: Scheduler,
-        images: ImageStore,
+        executing: tuple[Scheduler, ImageStore],
+        *,
+        metrics: Metrics,
     ) -> None:
+        scheduler, images = executing
         server_id, faults = uuid4(), _fault_points(settings)
         free_space = FreeSpace(
             base=settings.storage.base_path, low_water_bytes=settings.storage.low_water_bytes
         )
-        self.metrics = Metrics()
+        self.metrics = metrics
+        metrics.storage.read_disk(free_space.free_bytes, free_space.low_water_bytes)
         self._settings = settings
         self._bells = Bells()
         self._waking = waking = Waking(self._bells)
@@ -191,7 +199,7 @@ class Engine:
         )  # fmt: skip
         self._reconciler = Reconciler(
             database=database, scheduler=scheduler, steps=self._steps, settings=settings.runs,
-            server_id=server_id,
+            server_id=server_id, metrics=metrics.loop,
         )  # fmt: skip
         self._admission = Admission(
             database=database, scheduler=scheduler, free_space=free_space, faults=faults,
@@ -209,6 +217,7 @@ class Engine:
         self._retention = Retention(
             database=database, layout=layout, scheduler=scheduler, upload_bytes=self._uploads
         )
+        self._census = Census(database=database, metrics=metrics.runs)
         self._watching = Watching(
             database=database, bells=self._bells, runs=self._runs, tasks=self._tasks,
             logs=self._logs,
@@ -247,6 +256,8 @@ class Engine:
         for number in range(1, _PUBLISHERS + 1):
             jobs.start(f"publish tasks {number}", self._publisher.publish_forever())
         jobs.start("sweep", self._retention.sweep_forever())
+        if self._settings.metrics.port is not None:
+            jobs.start("count runs", self._census.count_forever())
 
     def services(self) -> list[Service]:
         """What the server offers."""
@@ -313,7 +324,7 @@ async def _enter_both(
 
 @asynccontextmanager
 async def _open_database(
-    settings: Settings,
+    settings: Settings, metrics: Metrics
 ) -> AsyncIterator[tuple[EmbeddedPostgres | None, ConnectTo, Database]]:
     """The database, migrated. None for the embedded PostgreSQL where there is another one."""
     async with AsyncExitStack() as stack:
@@ -326,8 +337,10 @@ async def _open_database(
         pool = open_database(
             connect_to, min_size=2, max_size=settings.database.pool_size,
             command_timeout=settings.database.command_timeout,
+            on_acquired=metrics.database.acquired,
         )  # fmt: skip
         database = await stack.enter_async_context(pool)
+        metrics.database.read_pool(database.used, database.idle, lambda: database.waiters)
         if embedded is not None:  # its data folder is ours alone, so no other server lives
             await release_all(database)
         yield embedded, connect_to, database

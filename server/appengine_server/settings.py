@@ -355,6 +355,16 @@ class FaultSettings(Room):
     """Folder in which tests arm fault points. None: there are none."""
 
 
+class MetricsSettings(Room):
+    """Where Prometheus reads the metrics."""
+
+    port: int | None = Field(default=None, ge=1, le=65535, alias="METRICS_PORT")
+    """Port of the metrics, over HTTP at `/metrics`. None: there are none."""
+    bind_address: str = Field(default="127.0.0.1", alias="METRICS_BIND_ADDRESS")
+    """Address of that port. Who reaches it sees the counts of all projects: nothing asks for a
+    token there."""
+
+
 class Settings(BaseModel, frozen=True):
     """All settings of a server."""
 
@@ -365,6 +375,7 @@ class Settings(BaseModel, frozen=True):
     runs: RunSettings
     scheduling: SchedulingSettings
     kubernetes: KubernetesSettings
+    metrics: MetricsSettings
     faults: FaultSettings
     log_level: str = "info"
 
@@ -415,6 +426,7 @@ def review_settings() -> Reviewed:
     scheduling = _read(SchedulingSettings, wrong)
     kubernetes = _read(KubernetesSettings, wrong)
     logging = _read(LoggingSettings, wrong)
+    metrics = _read(MetricsSettings, wrong)
     faults = _read(FaultSettings, wrong)
     if database.host is None and "STORAGE_BASE_PATH" not in os.environ:
         storage = storage.model_copy(update={"base_path": embedded_base_path()})
@@ -426,6 +438,7 @@ def review_settings() -> Reviewed:
         runs=runs,
         scheduling=scheduling,
         kubernetes=kubernetes,
+        metrics=metrics,
         faults=faults,
         log_level=logging.log_level,
     )

@@ -41,6 +41,12 @@ ON_THIS_MACHINE = (
         look=machine.address,
     ),
     Check(
+        name="metrics",
+        about="The address of the metrics is free.",
+        settings=("METRICS_PORT", "METRICS_BIND_ADDRESS"),
+        look=machine.metrics,
+    ),
+    Check(
         name="certificate",
         about="Certificate and key can be read and belong together.",
         settings=("TLS_CERTIFICATE_FILE", "TLS_KEY_FILE"),

@@ -70,6 +70,24 @@ def _can_listen(host: str, port: int) -> bool:
     return True
 
 
+async def metrics(surroundings: Surroundings) -> Sequence[Finding]:
+    """Whether the port of the metrics is free."""
+    given = surroundings.settings.metrics
+    if given.port is None:
+        raise LeftOut("there are no metrics")
+    if surroundings.is_served or await asyncio.to_thread(
+        _can_listen, given.bind_address, given.port
+    ):
+        return []
+    return [
+        refuses(
+            "METRICS_BIND_ADDRESS and METRICS_PORT",
+            f"cannot listen on {given.bind_address}:{given.port}: another program has the port, or "
+            "the address is not of this machine; choose another.",
+        )
+    ]
+
+
 async def tls(surroundings: Surroundings) -> Sequence[Finding]:
     """Whether certificate and key can be used."""
     files = from_settings.tls_files(surroundings.settings.rpc)
