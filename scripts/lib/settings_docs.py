@@ -12,6 +12,7 @@ from appengine_server.settings import (
     KubernetesSettings,
     LoggingSettings,
     MetricsSettings,
+    RetentionSettings,
     Room,
     RpcSettings,
     RunSettings,
@@ -31,6 +32,7 @@ _SECTIONS: tuple[tuple[str, type[Room]], ...] = (
     ("Runs", RunSettings),
     ("Execution", SchedulingSettings),
     ("Kubernetes", KubernetesSettings),
+    ("Retention", RetentionSettings),
     ("Logging", LoggingSettings),
     ("Metrics", MetricsSettings),
 )

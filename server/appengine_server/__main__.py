@@ -4,18 +4,20 @@ from __future__ import annotations
 
 import argparse
 import asyncio
+import json
 import os
 import signal
 import sys
 from collections.abc import Coroutine
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import asdict
 from typing import Any
 
 # gRPC's core writes lines of its own to stderr, beside our sentences; it reads this at its import.
 os.environ.setdefault("GRPC_VERBOSITY", "NONE")
 
 from appengine_server.allocator import keep_buffers
-from appengine_server.app import serve
+from appengine_server.app import serve, sweep_once
 from appengine_server.checks import doctor
 from appengine_server.checks.running import CannotStart
 from appengine_server.database.pool import DatabaseUnusable
@@ -65,6 +67,10 @@ def main() -> None:
     about = "Look at everything that the server needs: exit code 0, or 1 if something is wrong."
     doctor_command = commands.add_parser("doctor", help=about, description=about)
     doctor_command.add_argument("--json", action="store_true", help="print JSON, for programs")
+    about = "Remove what is kept no longer, once and now, as servers do from time to time."
+    sweep_command = commands.add_parser("sweep", help=about, description=about)
+    sweep_command.add_argument("--dry-run", action="store_true", help="only say what would go")
+    sweep_command.add_argument("--json", action="store_true", help="print JSON, with names")
     arguments = parser.parse_args()
     reviewed = review_settings()
     match arguments.command:
@@ -73,6 +79,10 @@ def main() -> None:
         case "doctor":
             configure_logging("error")
             sys.exit(_run(_doctor(reviewed, as_json=arguments.json)))
+        case "sweep":
+            configure_logging("error")
+            sweeping = _sweep(reviewed, dry_run=arguments.dry_run, as_json=arguments.json)
+            sys.exit(_run(sweeping))
     configure_logging(reviewed.settings.log_level)
     keep_buffers()
     sys.exit(_run(_serve(reviewed)))
@@ -105,6 +115,27 @@ async def _doctor(reviewed: Reviewed, *, as_json: bool) -> int:
     return 0 if doctor.all_well(results) else _EXIT_UNWELL
 
 
+async def _sweep(reviewed: Reviewed, *, dry_run: bool, as_json: bool) -> int:
+    if reviewed.wrong:
+        return _refused(SettingsRefused("\n".join(map(str, reviewed.wrong))))
+    try:
+        swept = await sweep_once(reviewed.settings, dry_run=dry_run)
+    except _REFUSALS as refusal:
+        return _refused(refusal, does="sweep")
+    if as_json:
+        print(json.dumps([asdict(one) for one in swept], indent=2))
+        return 0
+    print("would remove:" if dry_run else "removed:")
+    for one in swept:
+        print(f"{one.count:>9}  {one.kind}")
+    given = reviewed.settings.retention
+    if given.finished_runs is None:
+        print("     kept  finished runs: RETENTION_FINISHED_RUNS is not set")
+    if given.failed_attempts is None:
+        print("     kept  files of failed attempts: RETENTION_FAILED_ATTEMPTS is not set")
+    return 0
+
+
 async def _serve(reviewed: Reviewed) -> int:
     stop = asyncio.Event()
     loop = asyncio.get_running_loop()
@@ -118,8 +149,8 @@ async def _serve(reviewed: Reviewed) -> int:
     return 0
 
 
-def _refused(refusal: Exception) -> int:
-    print(f"appengine-server cannot start: {refusal}", file=sys.stderr)
+def _refused(refusal: Exception, *, does: str = "start") -> int:
+    print(f"appengine-server cannot {does}: {refusal}", file=sys.stderr)
     return _EXIT_REFUSED
 
 

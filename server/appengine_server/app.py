@@ -6,8 +6,9 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager
+from dataclasses import replace
 from typing import TypeVar
 from uuid import uuid4
 
@@ -25,8 +26,12 @@ from google.protobuf.descriptor import FileDescriptor
 from appengine_server import from_settings
 from appengine_server.bell import Bells
 from appengine_server.checks.running import check_start
-from appengine_server.database.embedded import EmbeddedPostgres, embedded_postgres
-from appengine_server.database.migrate import migrate
+from appengine_server.database.embedded import (
+    EmbeddedPostgres,
+    embedded_beside,
+    embedded_postgres,
+)
+from appengine_server.database.migrate import check_current, migrate
 from appengine_server.database.notifications import Listener
 from appengine_server.database.pool import ConnectTo, Database, open_database
 from appengine_server.database.takeover import release_all
@@ -61,7 +66,7 @@ from appengine_server.runs.logs import Logs
 from appengine_server.runs.outputs import OutputLimits, Outputs
 from appengine_server.runs.reconcile import Reconciler
 from appengine_server.runs.references import References
-from appengine_server.runs.retention import Retention
+from appengine_server.runs.retention import Retention, Swept
 from appengine_server.runs.runs import Runs
 from appengine_server.runs.steps import Steps
 from appengine_server.runs.submission import Submission
@@ -72,7 +77,7 @@ from appengine_server.runs.watching import Watching
 from appengine_server.scheduling.container.scheduler import open_container_scheduler
 from appengine_server.scheduling.images import ImageStore
 from appengine_server.scheduling.scheduler import Scheduler
-from appengine_server.settings import Reviewed, RpcSettings, Settings
+from appengine_server.settings import Reviewed, RpcSettings, Settings, SettingsRefused
 from appengine_server.storage.layout import StorageLayout
 from appengine_server.storage.quota import FreeSpace
 from appengine_server.storage.uploads import Uploads
@@ -129,6 +134,36 @@ async def serve(reviewed: Reviewed, stop: asyncio.Event) -> None:
         log.info("server.serving", address=settings.rpc.bind_address, port=server.port)
         await stop.wait()
         log.info("server.stopping")
+
+
+async def sweep_once(settings: Settings, *, dry_run: bool) -> Sequence[Swept]:
+    """Sweep once, beside servers that run or without any; a dry run only looks.
+
+    Raises SettingsRefused, DatabaseUnusable, SchedulerUnavailable, Unavailable.
+    """
+    layout = StorageLayout(settings.storage.base_path)
+    if not await asyncio.to_thread(layout.base.is_dir):
+        raise SettingsRefused(
+            f"STORAGE_BASE_PATH: there is no folder {layout.base}: name the storage of the server."
+        )
+    async with AsyncExitStack() as stack:
+        connect_to = from_settings.external_database(settings.database)
+        if connect_to is None:
+            connect_to = await stack.enter_async_context(embedded_beside(layout.base))
+        await check_current(connect_to)
+        pool = open_database(
+            connect_to, min_size=1, max_size=2, command_timeout=settings.database.command_timeout
+        )
+        database = await stack.enter_async_context(pool)
+        free_space = FreeSpace(base=layout.base, low_water_bytes=0)
+        retention = Retention(
+            database=database, layout=layout,
+            scheduler=await stack.enter_async_context(_open_to_sweep(settings, layout)),
+            upload_bytes=Uploads(layout, from_settings.upload_limits(settings), free_space),
+            settings=settings.retention, metrics=Metrics().retention,
+            effects_added=lambda: None,  # the database tells the servers
+        )  # fmt: skip
+        return await (retention.look() if dry_run else retention.sweep())
 
 
 class Engine:
@@ -215,8 +250,10 @@ class Engine:
             agents=self.agents, noticing=waking,
         )  # fmt: skip
         self._retention = Retention(
-            database=database, layout=layout, scheduler=scheduler, upload_bytes=self._uploads
-        )
+            database=database, layout=layout, scheduler=scheduler, upload_bytes=self._uploads,
+            settings=settings.retention, metrics=metrics.retention,
+            effects_added=waking.effects_added,
+        )  # fmt: skip
         self._census = Census(database=database, metrics=metrics.runs)
         self._watching = Watching(
             database=database, bells=self._bells, runs=self._runs, tasks=self._tasks,
@@ -360,6 +397,23 @@ async def _open_scheduler(
         from_settings.container_settings(settings.scheduling, engine_id)
     ) as scheduler:
         yield scheduler, scheduler.images
+
+
+@asynccontextmanager
+async def _open_to_sweep(settings: Settings, layout: StorageLayout) -> AsyncIterator[Scheduler]:
+    """The scheduler alone: nothing is made in the cluster, and nothing is brought to a registry."""
+    engine_id = await asyncio.to_thread(layout.engine_id)
+    if settings.scheduling.kind == "container":
+        container = from_settings.container_settings(settings.scheduling, engine_id)
+        async with open_container_scheduler(container) as scheduler:
+            yield scheduler
+        return
+    from appengine_server.scheduling.kubernetes.scheduler import open_kubernetes_scheduler
+
+    image = "none" if settings.kubernetes.run_mode == "cluster" else None
+    kubernetes = from_settings.kubernetes_scheduler(settings, engine_id, image)
+    async with open_kubernetes_scheduler(replace(kubernetes, network_policy=False)) as found:
+        yield found
 
 
 @asynccontextmanager

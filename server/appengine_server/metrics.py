@@ -263,6 +263,20 @@ class StorageMetrics:
         self._low_water.set(low_water_bytes)
 
 
+class RetentionMetrics:
+    """Counts what is kept no longer."""
+
+    def __init__(self, registry: CollectorRegistry) -> None:
+        self._swept = Counter(
+            "appengine_swept_things", "What was removed because it is kept no longer.", ["kind"],
+            registry=registry,
+        )  # fmt: skip
+
+    def swept(self, kind: str) -> None:
+        """One thing of this kind was removed."""
+        self._swept.labels(kind).inc()
+
+
 class Metrics:
     """All metrics of a process."""
 
@@ -274,6 +288,7 @@ class Metrics:
         self.loop = LoopMetrics(self.registry)
         self.database = DatabaseMetrics(self.registry)
         self.storage = StorageMetrics(self.registry)
+        self.retention = RetentionMetrics(self.registry)
         ProcessCollector(registry=self.registry)
         build = Gauge("appengine_build", "Always 1.", ["version"], registry=self.registry)
         build.labels(VERSION).set(1)

@@ -31,7 +31,8 @@ def parse_bytes(given: Any) -> Any:
     return int(float(match["number"]) * _UNITS[match["unit"]])
 
 
-def _parse_seconds(given: Any) -> Any:
+def parse_seconds(given: Any) -> Any:
+    """Read a duration; what is no text is left as it is."""
     if not isinstance(given, str):
         return given
     try:
@@ -46,7 +47,7 @@ def _parse_seconds(given: Any) -> Any:
 Bytes = Annotated[int, BeforeValidator(parse_bytes)]
 """A size: `512Mi`, `2G`, or a plain number of bytes."""
 
-Seconds = Annotated[timedelta, BeforeValidator(_parse_seconds)]
+Seconds = Annotated[timedelta, BeforeValidator(parse_seconds)]
 """A duration, written as a number of seconds."""
 
 

@@ -25,6 +25,7 @@ from appengine_server.setting_texts import (
     Seconds,
     pairs_of,
     parse_bytes,
+    parse_seconds,
     project_roots,
     tolerations_of,
     url_of,
@@ -355,6 +356,31 @@ class FaultSettings(Room):
     """Folder in which tests arm fault points. None: there are none."""
 
 
+OptionalSeconds = Annotated[timedelta | None, BeforeValidator(parse_seconds)]
+
+
+class RetentionSettings(Room):
+    """How long things are kept. What is kept no longer is shown by `appengine-server sweep
+    --dry-run`.
+    """
+
+    finished_runs: OptionalSeconds = Field(default=None, alias="RETENTION_FINISHED_RUNS")
+    """Runs are deleted so many seconds after their end, with all that is of them. None: when
+    somebody deletes them."""
+    failed_attempts: OptionalSeconds = Field(default=None, alias="RETENTION_FAILED_ATTEMPTS")
+    """What attempts wrote that failed or were cancelled is deleted so many seconds after the end of
+    the run; their logs stay. None: with the run."""
+    orphans: Seconds = Field(
+        default=timedelta(hours=1), ge=timedelta(minutes=1), alias="RETENTION_ORPHANS"
+    )
+    """Folders without a row in the database are deleted once they are so many seconds old; at least
+    60, since files come before their row."""
+    interval: Seconds = Field(
+        default=timedelta(minutes=5), ge=timedelta(seconds=1), alias="RETENTION_INTERVAL"
+    )
+    """Between two sweeps, in seconds."""
+
+
 class MetricsSettings(Room):
     """Where Prometheus reads the metrics."""
 
@@ -375,6 +401,7 @@ class Settings(BaseModel, frozen=True):
     runs: RunSettings
     scheduling: SchedulingSettings
     kubernetes: KubernetesSettings
+    retention: RetentionSettings
     metrics: MetricsSettings
     faults: FaultSettings
     log_level: str = "info"
@@ -426,6 +453,7 @@ def review_settings() -> Reviewed:
     scheduling = _read(SchedulingSettings, wrong)
     kubernetes = _read(KubernetesSettings, wrong)
     logging = _read(LoggingSettings, wrong)
+    retention = _read(RetentionSettings, wrong)
     metrics = _read(MetricsSettings, wrong)
     faults = _read(FaultSettings, wrong)
     if database.host is None and "STORAGE_BASE_PATH" not in os.environ:
@@ -438,6 +466,7 @@ def review_settings() -> Reviewed:
         runs=runs,
         scheduling=scheduling,
         kubernetes=kubernetes,
+        retention=retention,
         metrics=metrics,
         faults=faults,
         log_level=logging.log_level,

@@ -25,7 +25,7 @@ NOT_MOVED_HERE = {
     "appengine_transfer_repeated_bytes_total", "appengine_transfer_streams",
     "appengine_reconcile_overdue_seconds", "appengine_database_waiters",
     "appengine_outbox_effects", "appengine_outbox_oldest_seconds",
-    "appengine_storage_low_water_bytes",
+    "appengine_storage_low_water_bytes", "appengine_swept_things_total",
 }  # fmt: skip
 
 Read = Callable[..., float]

@@ -58,7 +58,7 @@ def test_how_a_stream_ended_is_told(error, outcome):
 
 UNITS = (
     "_bytes", "_seconds", "_streams", "_resumptions", "_runs", "_ended", "_retried", "_effects",
-    "_connections", "_waiters",
+    "_connections", "_waiters", "_things",
 )  # fmt: skip
 
 

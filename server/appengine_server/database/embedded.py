@@ -124,6 +124,22 @@ def check_unused(data_folder: Path) -> None:
             pass
 
 
+@asynccontextmanager
+async def embedded_beside(data_folder: Path) -> AsyncIterator[ConnectTo]:
+    """The PostgreSQL of `data_folder`: that of a server which runs on it, or else one of our own.
+
+    Raises as `embedded_postgres`.
+    """
+    try:
+        check_unused(data_folder)
+    except DataFolderInUse:
+        socket_folder = (data_folder.absolute() / "postgres" / "run").resolve()
+        yield ConnectTo(host=str(socket_folder), database="postgres", user=_USER)
+        return
+    async with embedded_postgres(data_folder) as postgres:
+        yield postgres.connect_to
+
+
 class EmbeddedPostgres:
     """The running PostgreSQL; `embedded_postgres` starts and stops it."""
 
