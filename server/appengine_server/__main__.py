@@ -117,7 +117,7 @@ async def _doctor(reviewed: Reviewed, *, as_json: bool) -> int:
 
 async def _sweep(reviewed: Reviewed, *, dry_run: bool, as_json: bool) -> int:
     if reviewed.wrong:
-        return _refused(SettingsRefused("\n".join(map(str, reviewed.wrong))))
+        return _refused(SettingsRefused("\n".join(map(str, reviewed.wrong))), does="sweep")
     try:
         swept = await sweep_once(reviewed.settings, dry_run=dry_run)
     except _REFUSALS as refusal:

@@ -533,5 +533,6 @@ def _read(room: type[R], wrong: list[WrongSetting]) -> R:
 def _wrong_setting(detail: dict[str, Any]) -> WrongSetting:
     name = str(detail["loc"][0])
     message = detail["msg"].removeprefix("Value error, ").replace("Input should", "should")
-    secret = "password" in name.lower()
-    return WrongSetting((name,), message + ("." if secret else f" (found {detail['input']!r})."))
+    if "password" in name.lower():
+        return WrongSetting((name,), f"{message}.")
+    return WrongSetting((name,), f"{message} (found {os.environ.get(name, detail['input'])!r}).")
