@@ -161,6 +161,17 @@ async def test_a_port_that_is_taken_is_told_unless_our_own_server_has_it():
         assert await sentences_of(given, "address", is_served=True) == []
 
 
+async def test_a_port_of_the_metrics_that_is_taken_is_told():
+    assert (await results_of({}, "metrics"))["metrics"].left_out == "there are no metrics"
+    with socket.socket() as other:
+        other.bind(("127.0.0.1", 0))
+        other.listen()
+        given = {"METRICS_PORT": str(other.getsockname()[1])}
+        [sentence] = await sentences_of(given, "metrics")
+        assert sentence.startswith("METRICS_BIND_ADDRESS and METRICS_PORT: cannot listen on ")
+        assert await sentences_of(given, "metrics", is_served=True) == []
+
+
 async def test_an_address_that_is_not_ours_is_told():
     sentences = await sentences_of({"BIND_ADDRESS": "192.0.2.1", "PORT": "0"}, "address")
     assert [text.partition(":")[0] for text in sentences] == [

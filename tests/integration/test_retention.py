@@ -13,11 +13,12 @@ from uuid import UUID, uuid4
 
 import asyncpg
 import pytest
+from appengine_server.database import census, runs, uploads
 from appengine_server.database import retention as queries
-from appengine_server.database import runs, uploads
 from appengine_server.database.pool import ConnectTo, Database, connect
-from appengine_server.database.records import InputPart, UploadTarget
+from appengine_server.database.records import InputPart, RunState, UploadTarget
 from appengine_server.metrics import Metrics
+from appengine_server.runs.census import Census
 from appengine_server.runs.pace import Pace
 from appengine_server.runs.retention import Retention
 from appengine_server.scheduling.scheduler import AttemptRef
@@ -301,6 +302,57 @@ async def test_a_sweep_finds_old_runs_by_their_index_among_many(bench: Bench) ->
         ):
             rows = await connection.fetch(f"EXPLAIN {statement}", DAY * 365, 100)
             assert any(index in row[0] for row in rows), rows
+
+
+async def test_counting_reads_what_has_not_ended_however_many_have(bench: Bench) -> None:
+    """And what ended since the last look, by the order of events."""
+    await fill(bench, 50_000)
+    for _ in range(3):
+        await bench.make_run("RUNNING", age=None)
+    await bench.execute("ANALYZE runs")
+    await bench.execute("ANALYZE run_events")
+    async with bench.database.connection() as connection:
+        place = await runs.present_place(connection)
+        for statement, values in (
+            (census._STATES, ()),
+            (census._OVERDUE, ()),
+            (census._WAITING, ()),
+            (census._ENDED, (*place, 1000)),
+        ):
+            rows = await connection.fetch(f"EXPLAIN {statement}", *values)
+            plan = "\n".join(row[0] for row in rows)
+            assert "Seq Scan" not in plan, plan
+        standing = await census.standing(connection)
+        assert standing.runs == {"RUNNING": 3}
+        assert await census.ended_since(connection, place, limit=1000) == []
+        before = await census.ended_since(connection, ("0", 0), limit=7)
+    assert before == [], "these runs have no event of their end"
+
+
+async def test_each_end_is_counted_once(bench: Bench) -> None:
+    metrics = Metrics()
+    count = Census(database=bench.database, metrics=metrics.runs).count
+
+    def ended(state: str, reason: str = "") -> float | None:
+        labels = {"state": state, "reason": reason}
+        return metrics.registry.get_sample_value("appengine_runs_ended_total", labels)
+
+    run_ids = [await bench.make_run("RUNNING", age=None) for _ in range(3)]
+    await count()
+    assert ended("SUCCEEDED") is None
+    async with bench.database.transaction() as connection:
+        for run_id, state, reason in zip(
+            run_ids, ("SUCCEEDED", "FAILED", "FAILED"), (None, "TIMEOUT", "TIMEOUT"), strict=True
+        ):
+            changed = await runs.change(
+                connection, run_id, runs.RunChange(state=RunState(state), reason=reason),
+                came_from={RunState.RUNNING},
+            )  # fmt: skip
+            assert changed is not None
+    for _ in range(2):
+        await count()
+        assert ended("SUCCEEDED") == 1
+        assert ended("FAILED", "TIMEOUT") == 2
 
 
 async def fill(bench: Bench, count: int) -> None:

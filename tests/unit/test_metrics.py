@@ -93,6 +93,14 @@ def test_every_metric_of_the_dashboard_is_in_the_catalogue_and_the_other_way_rou
     assert not shown_nowhere
 
 
+def test_every_metric_is_in_the_docs():
+    page = (DASHBOARD.parents[2] / "docs" / "operations.md").read_text()
+    for family in Metrics().registry.collect():
+        name = f"{family.name}_total" if family.type == "counter" else family.name
+        if not name.startswith("process_"):
+            assert re.search(rf"`{name}[`{{]", page), name
+
+
 def test_panels_of_the_dashboard_do_not_overlap_and_have_ids_of_their_own():
     panels = json.loads(DASHBOARD.read_text())["panels"]
     assert len({panel["id"] for panel in panels}) == len(panels)

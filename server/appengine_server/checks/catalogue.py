@@ -10,6 +10,9 @@ from appengine_server.checks.check import Check
 _PODS = timedelta(seconds=90)
 """A node may have to pull an image first."""
 
+_AWAY = timedelta(seconds=10)
+"""A start waits no longer for what may be away; a few hundred bytes are sent in a second."""
+
 _DATABASE = ("DB_HOST", "DB_PORT", "DB_NAME", "DB_USERNAME", "DB_PASSWORD")
 _REGISTRY = ("REGISTRY_URL", "REGISTRY_USER", "REGISTRY_PASSWORD")
 _CLUSTER = ("KUBERNETES_MASTER", "KUBECONFIG", "SCHEDULER_TASKS_NAMESPACE", "SCHEDULER")
@@ -126,6 +129,7 @@ ELSEWHERE = (
         about="An image can be pushed to the registry, and is there then.",
         settings=_REGISTRY,
         look=registry.push,
+        patience=_AWAY,
     ),
     Check(
         name="container engine",

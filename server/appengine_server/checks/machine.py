@@ -183,7 +183,8 @@ def _datasets(given: Settings) -> Iterator[Finding]:
             )
         return
     try:
-        os.listdir(path)
+        with os.scandir(path) as entries:
+            next(entries, None)
     except OSError as error:
         yield refuses(
             "REF_STORAGE_BASE_PATH",
