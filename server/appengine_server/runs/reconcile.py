@@ -192,6 +192,7 @@ class Reconciler:
     async def _step(self, claimed: ClaimedRun) -> bool:
         """Do the next step; answers whether there may be another one at once."""
         ref = AttemptRef(claimed.run.id, claimed.run.attempt)
+        structlog.contextvars.bind_contextvars(attempt=ref.number)  # until the end of this task
         match claimed.run.state:
             case RunState.PENDING | RunState.RUNNING:
                 return await self._steps.follow(claimed, ref)
