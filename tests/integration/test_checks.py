@@ -459,6 +459,25 @@ def kubeconfig(url: str) -> dict[str, object]:
     }  # fmt: skip
 
 
+def test_who_runs_no_kubernetes_does_not_pay_for_its_client(tmp_path: Path) -> None:
+    script = """
+import asyncio, sys
+from appengine_server.checks.running import CannotStart, check_start
+from appengine_server.settings import review_settings
+try:
+    asyncio.run(check_start(review_settings()))
+except CannotStart as refusal:
+    print(refusal)
+print("kubernetes" in sys.modules)
+"""
+    given = {"STORAGE_BASE_PATH": str(tmp_path), "DOCKER_HOST": "unix:///no.sock", "PORT": "0"}
+    done = subprocess.run(
+        [sys.executable, "-c", script], env={"PATH": os.environ["PATH"], **given},
+        capture_output=True, text=True, check=True, timeout=50,
+    )  # fmt: skip
+    assert done.stdout.splitlines()[-1] == "False", done.stdout
+
+
 # All together
 
 

@@ -26,7 +26,7 @@ from appengine_server.checks.check import (
 from appengine_server.checks.database import skew_of
 from appengine_server.checks.registry import push_check_image
 from appengine_server.errors import FailedPrecondition, Unavailable
-from appengine_server.scheduling.container.engine import open_engine
+from appengine_server.scheduling.container.engine import ask_engine, open_engine
 from appengine_server.scheduling.container.images import ContainerImages
 from appengine_server.scheduling.images import ImageRefused
 from appengine_server.scheduling.scheduler import SchedulerUnavailable
@@ -45,6 +45,9 @@ async def engine(surroundings: Surroundings) -> Sequence[Finding]:
     if given.kind != "container":
         raise LeftOut("tasks run on Kubernetes")
     try:
+        if given.cpus is None and given.ram is None:
+            await ask_engine(given.container_engine)
+            return []
         async with open_engine(given.container_engine) as found:
             facts = found.facts
     except SchedulerUnavailable as error:
@@ -80,6 +83,7 @@ async def cluster(surroundings: Surroundings) -> Sequence[Finding]:
 
 async def rights(surroundings: Surroundings) -> Sequence[Finding]:
     """Whether the cluster allows what the server does there."""
+    _only_on_kubernetes(surroundings)
     from appengine_server.scheduling.kubernetes.rights import missing_rights
 
     async with _asked(surroundings) as (api, settings):
@@ -107,11 +111,12 @@ async def clock(surroundings: Surroundings) -> Sequence[Finding]:
 
 async def folders(surroundings: Surroundings) -> Sequence[Finding]:
     """Whether nodes see the storage and the datasets as the server does, by a pod on each."""
-    from appengine_server.scheduling.kubernetes.probe import check_folders
-
+    _only_on_kubernetes(surroundings)
     given = surroundings.settings
     if given.kubernetes.run_mode != "local":
         raise LeftOut("files travel")
+    from appengine_server.scheduling.kubernetes.probe import check_folders
+
     async with _asked(surroundings) as (api, settings):
         if given.kubernetes.probe_image is None and given.tasks.agent_image is None:
             text = "the nodes' folders are not checked: name an image with /bin/sh."
@@ -214,13 +219,13 @@ async def agents_trust(surroundings: Surroundings) -> Sequence[Finding]:
 
 async def server_reached(surroundings: Surroundings) -> Sequence[Finding]:
     """Whether a pod reaches the server at the address that pods are told, by such a pod."""
-    from appengine_server.scheduling.kubernetes.reach import CannotProbe, check_server
-
     url = surroundings.settings.kubernetes.advertised_url
     if not _travels(surroundings) or url is None:
         raise LeftOut("pods do not call the server")
     if not surroundings.is_served:
         raise LeftOut("no server serves that a pod could call: ask again once it does")
+    from appengine_server.scheduling.kubernetes.reach import CannotProbe, check_server
+
     parts = urlsplit(url)
     port = parts.port or (443 if parts.scheme == "https" else 80)
     async with _asked(surroundings) as (api, settings):
@@ -255,6 +260,11 @@ async def earlier_engine(surroundings: Surroundings) -> Sequence[Finding]:
     return findings
 
 
+def _only_on_kubernetes(surroundings: Surroundings) -> None:
+    if surroundings.settings.scheduling.kind != "kubernetes":
+        raise LeftOut("tasks run by a container engine")
+
+
 def _travels(surroundings: Surroundings) -> bool:
     given = surroundings.settings
     return given.scheduling.kind == "kubernetes" and given.kubernetes.run_mode == "cluster"
@@ -283,9 +293,7 @@ async def _asked(
 async def _opened(
     surroundings: Surroundings,
 ) -> AsyncIterator[tuple[Cluster, KubernetesSchedulerSettings]]:
-    given = surroundings.settings
-    if given.scheduling.kind != "kubernetes":
-        raise LeftOut("tasks run by a container engine")
+    _only_on_kubernetes(surroundings)
     from appengine_server.scheduling.kubernetes.cluster import open_cluster
 
     settings = await asyncio.to_thread(_scheduler_settings, surroundings)
