@@ -11,6 +11,8 @@ from appengine_server.settings import (
     DatabaseSettings,
     KubernetesSettings,
     LoggingSettings,
+    MetricsSettings,
+    RetentionSettings,
     Room,
     RpcSettings,
     RunSettings,
@@ -30,7 +32,9 @@ _SECTIONS: tuple[tuple[str, type[Room]], ...] = (
     ("Runs", RunSettings),
     ("Execution", SchedulingSettings),
     ("Kubernetes", KubernetesSettings),
+    ("Retention", RetentionSettings),
     ("Logging", LoggingSettings),
+    ("Metrics", MetricsSettings),
 )
 _HEAD = """# Settings of the server
 

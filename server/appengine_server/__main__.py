@@ -4,18 +4,22 @@ from __future__ import annotations
 
 import argparse
 import asyncio
+import json
 import os
 import signal
 import sys
 from collections.abc import Coroutine
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import asdict
 from typing import Any
 
 # gRPC's core writes lines of its own to stderr, beside our sentences; it reads this at its import.
 os.environ.setdefault("GRPC_VERBOSITY", "NONE")
 
 from appengine_server.allocator import keep_buffers
-from appengine_server.app import serve
+from appengine_server.app import serve, sweep_once
+from appengine_server.checks import doctor
+from appengine_server.checks.running import CannotStart
 from appengine_server.database.pool import DatabaseUnusable
 from appengine_server.errors import Unavailable
 from appengine_server.identity import BadTokenFile
@@ -23,16 +27,18 @@ from appengine_server.logging_setup import configure_logging
 from appengine_server.rpc.health_check import NotServing, check_health, own_address
 from appengine_server.rpc.server import CannotServe
 from appengine_server.scheduling.scheduler import SchedulerUnavailable
-from appengine_server.settings import RpcSettings, Settings, SettingsRefused, read_settings
+from appengine_server.settings import Reviewed, SettingsRefused, review_settings
 from appengine_server.version import VERSION
 
 _EXIT_NOT_SERVING = 1
+_EXIT_UNWELL = 1
 _EXIT_REFUSED = 2
 
 _THREADS = 16
 """For file I/O. More than the usual number for few CPUs: a sync may hold some of them up."""
 
 _REFUSALS = (
+    CannotStart,
     SettingsRefused,
     BadTokenFile,
     CannotServe,
@@ -41,11 +47,11 @@ _REFUSALS = (
     Unavailable,
     OSError,
 )
-"""What keeps a server from starting and is told in one sentence."""
+"""What keeps a server from starting and is told in sentences."""
 
 
 def main() -> None:
-    """Serve until SIGTERM or SIGINT, or ask whether a server does.
+    """Serve until SIGTERM or SIGINT, ask whether a server does, or look at what it needs.
 
     Settings come from the environment; see the docs.
     """
@@ -58,19 +64,34 @@ def main() -> None:
     about = "Ask the server on this machine whether it serves: exit code 0 or 1."
     health = commands.add_parser("health", help=about, description=about)
     health.add_argument("--address", metavar="HOST:PORT", help="default: as the settings say")
+    about = "Look at everything that the server needs: exit code 0, or 1 if something is wrong."
+    doctor_command = commands.add_parser("doctor", help=about, description=about)
+    doctor_command.add_argument("--json", action="store_true", help="print JSON, for programs")
+    about = "Remove what is kept no longer, once and now, as servers do from time to time."
+    sweep_command = commands.add_parser("sweep", help=about, description=about)
+    sweep_command.add_argument("--dry-run", action="store_true", help="only say what would go")
+    sweep_command.add_argument("--json", action="store_true", help="print JSON, with names")
     arguments = parser.parse_args()
-    try:
-        settings = read_settings()
-    except SettingsRefused as refusal:
-        sys.exit(_refused(refusal))
-    if arguments.command == "health":
-        sys.exit(_health(settings.rpc, arguments.address))
-    configure_logging(settings.log_level)
+    reviewed = review_settings()
+    match arguments.command:
+        case "health":
+            sys.exit(_health(reviewed, arguments.address))
+        case "doctor":
+            configure_logging("error")
+            sys.exit(_run(_doctor(reviewed, as_json=arguments.json)))
+        case "sweep":
+            configure_logging("error")
+            sweeping = _sweep(reviewed, dry_run=arguments.dry_run, as_json=arguments.json)
+            sys.exit(_run(sweeping))
+    configure_logging(reviewed.settings.log_level)
     keep_buffers()
-    sys.exit(_run(_serve(settings)))
+    sys.exit(_run(_serve(reviewed)))
 
 
-def _health(settings: RpcSettings, address: str | None) -> int:
+def _health(reviewed: Reviewed, address: str | None) -> int:
+    settings = reviewed.settings.rpc
+    if reviewed.wrong:
+        return _refused(SettingsRefused("\n".join(map(str, reviewed.wrong))))
     try:
         check_health(address or own_address(settings), certificate=settings.tls_certificate_file)
     except NotServing as refusal:
@@ -88,21 +109,48 @@ def _run(serving: Coroutine[Any, Any, int]) -> int:
     return uvloop.run(serving)
 
 
-async def _serve(settings: Settings) -> int:
+async def _doctor(reviewed: Reviewed, *, as_json: bool) -> int:
+    results = await doctor.examine(reviewed)
+    print(doctor.as_json(results) if as_json else doctor.as_text(results))
+    return 0 if doctor.all_well(results) else _EXIT_UNWELL
+
+
+async def _sweep(reviewed: Reviewed, *, dry_run: bool, as_json: bool) -> int:
+    if reviewed.wrong:
+        return _refused(SettingsRefused("\n".join(map(str, reviewed.wrong))), does="sweep")
+    try:
+        swept = await sweep_once(reviewed.settings, dry_run=dry_run)
+    except _REFUSALS as refusal:
+        return _refused(refusal, does="sweep")
+    if as_json:
+        print(json.dumps([asdict(one) for one in swept], indent=2))
+        return 0
+    print("would remove:" if dry_run else "removed:")
+    for one in swept:
+        print(f"{one.count:>9}  {one.kind}")
+    given = reviewed.settings.retention
+    if given.finished_runs is None:
+        print("     kept  finished runs: RETENTION_FINISHED_RUNS is not set")
+    if given.failed_attempts is None:
+        print("     kept  files of failed attempts: RETENTION_FAILED_ATTEMPTS is not set")
+    return 0
+
+
+async def _serve(reviewed: Reviewed) -> int:
     stop = asyncio.Event()
     loop = asyncio.get_running_loop()
     loop.set_default_executor(ThreadPoolExecutor(_THREADS, thread_name_prefix="worker"))
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, stop.set)
     try:
-        await serve(settings, stop)
+        await serve(reviewed, stop)
     except _REFUSALS as refusal:
         return _refused(refusal)
     return 0
 
 
-def _refused(refusal: Exception) -> int:
-    print(f"appengine-server cannot start: {refusal}", file=sys.stderr)
+def _refused(refusal: Exception, *, does: str = "start") -> int:
+    print(f"appengine-server cannot {does}: {refusal}", file=sys.stderr)
     return _EXIT_REFUSED
 
 

@@ -6,10 +6,10 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager
+from dataclasses import replace
 from typing import TypeVar
-from urllib.parse import urlsplit
 from uuid import uuid4
 
 import structlog
@@ -21,12 +21,17 @@ from appengine.v1 import (
     task_service_pb2,
     task_service_pb2_grpc,
 )
-from appengine_contract.descriptor import ResourceDefaults
 from google.protobuf.descriptor import FileDescriptor
 
+from appengine_server import from_settings
 from appengine_server.bell import Bells
-from appengine_server.database.embedded import EmbeddedPostgres, embedded_postgres
-from appengine_server.database.migrate import migrate
+from appengine_server.checks.running import check_start
+from appengine_server.database.embedded import (
+    EmbeddedPostgres,
+    embedded_beside,
+    embedded_postgres,
+)
+from appengine_server.database.migrate import check_current, migrate
 from appengine_server.database.notifications import Listener
 from appengine_server.database.pool import ConnectTo, Database, open_database
 from appengine_server.database.takeover import release_all
@@ -47,9 +52,7 @@ from appengine_server.rpc.run_service import RunService
 from appengine_server.rpc.server import (
     Service,
     Stop,
-    TlsFiles,
     build_server,
-    check_bind_is_safe,
     running_server,
 )
 from appengine_server.rpc.storage_service import StorageService
@@ -57,13 +60,13 @@ from appengine_server.rpc.task_service import TaskService
 from appengine_server.runs.admission import Admission
 from appengine_server.runs.agents import Agents
 from appengine_server.runs.arrivals import Arrivals
+from appengine_server.runs.census import Census
 from appengine_server.runs.effects import Effects
 from appengine_server.runs.logs import Logs
 from appengine_server.runs.outputs import OutputLimits, Outputs
-from appengine_server.runs.received import ReceivingLimits
 from appengine_server.runs.reconcile import Reconciler
 from appengine_server.runs.references import References
-from appengine_server.runs.retention import Retention
+from appengine_server.runs.retention import Retention, Swept
 from appengine_server.runs.runs import Runs
 from appengine_server.runs.steps import Steps
 from appengine_server.runs.submission import Submission
@@ -72,41 +75,15 @@ from appengine_server.runs.upload_quota import UploadQuota
 from appengine_server.runs.waking import CHANNELS, Waking
 from appengine_server.runs.watching import Watching
 from appengine_server.scheduling.container.scheduler import open_container_scheduler
-from appengine_server.scheduling.container.settings import ContainerSettings
 from appengine_server.scheduling.images import ImageStore
-from appengine_server.scheduling.kubernetes.settings import (
-    ClusterMode,
-    Connection,
-    DatasetVolume,
-    KubernetesSchedulerSettings,
-    LocalMode,
-    PodSettings,
-)
 from appengine_server.scheduling.scheduler import Scheduler
-from appengine_server.settings import (
-    DatabaseSettings,
-    KubernetesSettings,
-    RpcSettings,
-    RunSettings,
-    SchedulingSettings,
-    Settings,
-    SettingsRefused,
-    StorageSettings,
-    TaskSettings,
-    names_of,
-    pairs_of,
-    project_roots,
-    tolerations_of,
-)
-from appengine_server.storage.datasets import Datasets
+from appengine_server.settings import Reviewed, RpcSettings, Settings, SettingsRefused
 from appengine_server.storage.layout import StorageLayout
-from appengine_server.storage.limits import UploadLimits
 from appengine_server.storage.quota import FreeSpace
 from appengine_server.storage.uploads import Uploads
 from appengine_server.tasks.agent_image import ensure_agent_image
-from appengine_server.tasks.bundle import BundleLimits
-from appengine_server.tasks.publish import Publisher, PublishSettings
-from appengine_server.tasks.registry import Registry, pull_secret, registry_of
+from appengine_server.tasks.publish import Publisher
+from appengine_server.tasks.registry import pull_secret
 from appengine_server.tasks.registry_images import RegistryImages
 from appengine_server.tasks.tasks import Tasks
 
@@ -119,22 +96,24 @@ _PUBLISHERS = 2
 """Images that are published at once, so that a small one need not wait for one of 17 GB."""
 
 
-async def serve(settings: Settings, stop: asyncio.Event) -> None:
+async def serve(reviewed: Reviewed, stop: asyncio.Event) -> None:
     """Serve until `stop` is set, or until a part without which nothing works has failed.
 
-    Raises what the entry point turns into one sentence: SettingsRefused, CannotServe,
-    BadTokenFile, DatabaseUnusable, SchedulerUnavailable, Unavailable.
+    Raises CannotStart with all that the checks find; and what may still go wrong after them:
+    SettingsRefused, CannotServe, BadTokenFile, DatabaseUnusable, SchedulerUnavailable, Unavailable.
     """
+    await check_start(reviewed)
+    settings = reviewed.settings
     authenticator = _authenticator(settings.rpc)
     layout = StorageLayout(settings.storage.base_path)
-    await asyncio.to_thread(_prepare, layout, settings)
+    metrics = Metrics()
     async with AsyncExitStack() as stack:  # closes from the bottom up
         # Together, because both wait for other programs to answer.
         opened, executing = await _enter_both(
-            stack, _open_database(settings), _open_scheduler(settings, layout)
+            stack, _open_database(settings, metrics), _open_scheduler(settings, layout)
         )
         embedded, connect_to, database = opened
-        engine = Engine(settings, database, layout, *executing)
+        engine = Engine(settings, database, layout, executing, metrics=metrics)
         stack.push_async_callback(engine.close)
         jobs = await stack.enter_async_context(Jobs(on_end=stop.set))
         if embedded is not None:
@@ -143,15 +122,48 @@ async def serve(settings: Settings, stop: asyncio.Event) -> None:
         server = await build_server(
             services=engine.services(),
             authenticator=AttemptAuthenticator(engine.agents, authenticator),
-            address=_address(settings.rpc),
-            tls=_tls(settings.rpc),
+            address=from_settings.address(settings.rpc),
+            tls=from_settings.tls_files(settings.rpc),
         )
+        if settings.metrics.port is not None:
+            given = settings.metrics
+            stack.enter_context(metrics.exported(given.bind_address, settings.metrics.port))
         await stack.enter_async_context(running_server(server, _stop(settings.rpc)))
         if settings.rpc.port_file is not None:
             await asyncio.to_thread(settings.rpc.port_file.write_text, str(server.port))
         log.info("server.serving", address=settings.rpc.bind_address, port=server.port)
         await stop.wait()
         log.info("server.stopping")
+
+
+async def sweep_once(settings: Settings, *, dry_run: bool) -> Sequence[Swept]:
+    """Sweep once, beside servers that run or without any; a dry run only looks.
+
+    Raises SettingsRefused, DatabaseUnusable, SchedulerUnavailable, Unavailable.
+    """
+    layout = StorageLayout(settings.storage.base_path)
+    if not await asyncio.to_thread(layout.base.is_dir):
+        raise SettingsRefused(
+            f"STORAGE_BASE_PATH: there is no folder {layout.base}: name the storage of the server."
+        )
+    async with AsyncExitStack() as stack:
+        connect_to = from_settings.external_database(settings.database)
+        if connect_to is None:
+            connect_to = await stack.enter_async_context(embedded_beside(layout.base))
+        await check_current(connect_to)
+        pool = open_database(
+            connect_to, min_size=1, max_size=2, command_timeout=settings.database.command_timeout
+        )
+        database = await stack.enter_async_context(pool)
+        free_space = FreeSpace(base=layout.base, low_water_bytes=0)
+        retention = Retention(
+            database=database, layout=layout,
+            scheduler=await stack.enter_async_context(_open_to_sweep(settings, layout)),
+            upload_bytes=Uploads(layout, from_settings.upload_limits(settings), free_space),
+            settings=settings.retention, metrics=Metrics().retention,
+            effects_added=lambda: None,  # the database tells the servers
+        )  # fmt: skip
+        return await (retention.look() if dry_run else retention.sweep())
 
 
 class Engine:
@@ -162,29 +174,33 @@ class Engine:
         settings: Settings,
         database: Database,
         layout: StorageLayout,
-        scheduler: Scheduler,
-        images: ImageStore,
+        executing: tuple[Scheduler, ImageStore],
+        *,
+        metrics: Metrics,
     ) -> None:
+        scheduler, images = executing
         server_id, faults = uuid4(), _fault_points(settings)
         free_space = FreeSpace(
             base=settings.storage.base_path, low_water_bytes=settings.storage.low_water_bytes
         )
-        self.metrics = Metrics()
+        self.metrics = metrics
+        metrics.storage.read_disk(free_space.free_bytes, free_space.low_water_bytes)
         self._settings = settings
         self._bells = Bells()
         self._waking = waking = Waking(self._bells)
-        self._uploads = Uploads(layout, _upload_limits(settings), free_space)
+        self._uploads = Uploads(layout, from_settings.upload_limits(settings), free_space)
         self._publisher = Publisher(
             database=database, layout=layout, images=images,
-            settings=_publish_settings(settings), faults=faults,
+            settings=from_settings.publish_settings(settings), faults=faults,
         )  # fmt: skip
         self._tasks = Tasks(
             database=database, layout=layout, upload_bytes=self._uploads, publishing=waking,
-            defaults=_resource_defaults(settings.tasks), limits=_bundle_limits(settings),
+            defaults=from_settings.resource_defaults(settings.tasks),
+            limits=from_settings.bundle_limits(settings),
         )  # fmt: skip
         nodes = settings.kubernetes
         references = References(
-            _datasets(settings.storage),
+            from_settings.datasets(settings.storage),
             on_nodes=bool(nodes.dataset_claim or nodes.dataset_host_path),
         )
         self._runs = Runs(
@@ -218,7 +234,7 @@ class Engine:
         )  # fmt: skip
         self._reconciler = Reconciler(
             database=database, scheduler=scheduler, steps=self._steps, settings=settings.runs,
-            server_id=server_id,
+            server_id=server_id, metrics=metrics.loop,
         )  # fmt: skip
         self._admission = Admission(
             database=database, scheduler=scheduler, free_space=free_space, faults=faults,
@@ -234,8 +250,11 @@ class Engine:
             agents=self.agents, noticing=waking,
         )  # fmt: skip
         self._retention = Retention(
-            database=database, layout=layout, scheduler=scheduler, upload_bytes=self._uploads
-        )
+            database=database, layout=layout, scheduler=scheduler, upload_bytes=self._uploads,
+            settings=settings.retention, metrics=metrics.retention,
+            effects_added=waking.effects_added,
+        )  # fmt: skip
+        self._census = Census(database=database, metrics=metrics.runs)
         self._watching = Watching(
             database=database, bells=self._bells, runs=self._runs, tasks=self._tasks,
             logs=self._logs,
@@ -243,7 +262,8 @@ class Engine:
         self._transfers = Transfers(
             database=database, layout=layout, upload_bytes=self._uploads, runs=self._runs,
             expiry=settings.storage.upload_expiry, faults=faults, references=references,
-            agents=self.agents, arrivals=arrivals, receiving=_receiving_limits(settings.runs),
+            agents=self.agents, arrivals=arrivals,
+            receiving=from_settings.receiving_limits(settings.runs),
             quota=UploadQuota(
                 project_bytes=settings.storage.project_quota_bytes,
                 storage_bytes=settings.storage.quota_bytes,
@@ -273,6 +293,8 @@ class Engine:
         for number in range(1, _PUBLISHERS + 1):
             jobs.start(f"publish tasks {number}", self._publisher.publish_forever())
         jobs.start("sweep", self._retention.sweep_forever())
+        if self._settings.metrics.port is not None:
+            jobs.start("count runs", self._census.count_forever())
 
     def services(self) -> list[Service]:
         """What the server offers."""
@@ -316,39 +338,7 @@ def _full_name(file: FileDescriptor, service: str) -> str:
     return str(file.services_by_name[service].full_name)
 
 
-def _datasets(settings: StorageSettings) -> Datasets:
-    return Datasets(base=settings.dataset_path, narrowed=project_roots(settings.dataset_roots))
-
-
-def _prepare(layout: StorageLayout, settings: Settings) -> None:
-    storage = settings.storage
-    if storage.base_path.resolve().is_relative_to(storage.dataset_path.resolve()):
-        raise SettingsRefused(
-            f"REF_STORAGE_BASE_PATH: the datasets' folder {storage.dataset_path} holds "
-            f"STORAGE_BASE_PATH ({storage.base_path}), so that inputs could refer to the files of "
-            "other runs: choose another folder."
-        )
-    try:
-        layout.prepare()
-    except OSError as error:
-        raise SettingsRefused(
-            f"STORAGE_BASE_PATH: the data folder {settings.storage.base_path} cannot be made or "
-            f"written: {error.strerror}."
-        ) from error
-
-
-def _address(settings: RpcSettings) -> str:
-    host = settings.bind_address
-    return f"[{host}]:{settings.port}" if ":" in host else f"{host}:{settings.port}"
-
-
 def _authenticator(settings: RpcSettings) -> Authenticator:
-    check_bind_is_safe(
-        _address(settings),
-        tls=settings.tls_certificate_file is not None,
-        tokens=settings.tokens_file is not None,
-        allow_insecure=settings.allow_insecure,
-    )
     if settings.tokens_file is None:
         return OpenAuthenticator()
     return TokenAuthenticator(TokenFile(settings.tokens_file))
@@ -371,11 +361,11 @@ async def _enter_both(
 
 @asynccontextmanager
 async def _open_database(
-    settings: Settings,
+    settings: Settings, metrics: Metrics
 ) -> AsyncIterator[tuple[EmbeddedPostgres | None, ConnectTo, Database]]:
     """The database, migrated. None for the embedded PostgreSQL where there is another one."""
     async with AsyncExitStack() as stack:
-        embedded, connect_to = None, _external_database(settings.database)
+        embedded, connect_to = None, from_settings.external_database(settings.database)
         if connect_to is None:
             folder = settings.storage.base_path
             embedded = await stack.enter_async_context(embedded_postgres(folder))
@@ -384,23 +374,13 @@ async def _open_database(
         pool = open_database(
             connect_to, min_size=2, max_size=settings.database.pool_size,
             command_timeout=settings.database.command_timeout,
+            on_acquired=metrics.database.acquired,
         )  # fmt: skip
         database = await stack.enter_async_context(pool)
+        metrics.database.read_pool(database.used, database.idle, lambda: database.waiters)
         if embedded is not None:  # its data folder is ours alone, so no other server lives
             await release_all(database)
         yield embedded, connect_to, database
-
-
-def _external_database(settings: DatabaseSettings) -> ConnectTo | None:
-    if settings.host is None:
-        return None
-    return ConnectTo(
-        host=settings.host,
-        port=settings.port,
-        database=settings.name,
-        user=settings.username,
-        password=settings.password,
-    )
 
 
 @asynccontextmanager
@@ -413,21 +393,27 @@ async def _open_scheduler(
         async with _open_kubernetes(settings, layout, engine_id) as opened:
             yield opened
         return
-    async with open_container_scheduler(_container(settings.scheduling, engine_id)) as scheduler:
+    async with open_container_scheduler(
+        from_settings.container_settings(settings.scheduling, engine_id)
+    ) as scheduler:
         yield scheduler, scheduler.images
 
 
-def _container(settings: SchedulingSettings, engine_id: str) -> ContainerSettings:
-    return ContainerSettings(
-        engine_id=engine_id,
-        url=settings.container_engine,
-        cpus=settings.cpus,
-        ram_bytes=settings.ram,
-        gpu_devices=tuple(name for name in settings.gpu_devices.split(",") if name),
-        shm_bytes=settings.shm,
-        read_only_root=settings.read_only_root,
-        pids_limit=settings.pids_limit,
-    )
+@asynccontextmanager
+async def _open_to_sweep(settings: Settings, layout: StorageLayout) -> AsyncIterator[Scheduler]:
+    """The scheduler alone: nothing is made in the cluster, and nothing is brought to a registry."""
+    engine_id = await asyncio.to_thread(layout.engine_id)
+    if settings.scheduling.kind == "container":
+        container = from_settings.container_settings(settings.scheduling, engine_id)
+        async with open_container_scheduler(container) as scheduler:
+            yield scheduler
+        return
+    from appengine_server.scheduling.kubernetes.scheduler import open_kubernetes_scheduler
+
+    image = "none" if settings.kubernetes.run_mode == "cluster" else None
+    kubernetes = from_settings.kubernetes_scheduler(settings, engine_id, image)
+    async with open_kubernetes_scheduler(replace(kubernetes, network_policy=False)) as found:
+        yield found
 
 
 @asynccontextmanager
@@ -437,93 +423,14 @@ async def _open_kubernetes(
     # Its client takes a second to import and 47 MiB, which only those pay who use it.
     from appengine_server.scheduling.kubernetes.scheduler import open_kubernetes_scheduler
 
-    registry = _registry(settings.tasks)
+    registry = from_settings.registry(settings.tasks)
     agent_image = None
     if settings.kubernetes.run_mode == "cluster":
         agent_image = await ensure_agent_image(settings.tasks, registry, layout)
-    _warn_of_kubernetes(settings.kubernetes)
     auth = None if registry is None else pull_secret(registry)
-    kubernetes = kubernetes_scheduler_settings(settings, engine_id, agent_image, auth)
+    kubernetes = from_settings.kubernetes_scheduler(settings, engine_id, agent_image, auth)
     async with open_kubernetes_scheduler(kubernetes) as scheduler:
-        if problems := await scheduler.check_folders():
-            raise SettingsRefused("\n".join(problems))
-        yield scheduler, RegistryImages(registry, _platforms(settings.tasks))
-
-
-def _warn_of_kubernetes(settings: KubernetesSettings) -> None:
-    if settings.tasks_runner_image is not None:
-        log.warning("settings.ignored", setting="SCHEDULER_TASKS_RUNNER_IMAGE")
-    if settings.use_host_network:
-        log.warning("settings.tasks_are_not_isolated", setting="SCHEDULER_USE_HOST_NETWORK")
-
-
-def kubernetes_scheduler_settings(
-    settings: Settings, engine_id: str, agent_image: str | None, registry_auth: str | None = None
-) -> KubernetesSchedulerSettings:
-    """What the Kubernetes scheduler is told; `agent_image` only in cluster mode."""
-    given, scheduling = settings.kubernetes, settings.scheduling
-    assert scheduling.tasks_namespace is not None
-    return KubernetesSchedulerSettings(
-        engine_id=engine_id,
-        namespace=scheduling.tasks_namespace,
-        mode=_local_mode(settings) if agent_image is None else _cluster_mode(settings, agent_image),
-        connection=Connection(
-            master_url=given.master_url, kubeconfig=given.kubeconfig, verify_tls=given.verify_tls
-        ),
-        pods=PodSettings(
-            node_selector=pairs_of(given.node_selector),
-            tolerations=tolerations_of(given.tolerations),
-            priority_class=given.priority_class,
-            queue_name=given.queue_name,
-            labels=pairs_of(given.pod_labels),
-            pull_secrets=names_of(given.image_pull_secrets),
-            gpu_resource=given.gpu_resource,
-            lost_node_toleration=given.lost_node_toleration,
-            shm_bytes=scheduling.shm,
-            read_only_root=scheduling.read_only_root,
-            host_network=given.use_host_network,
-        ),
-        network_policy=given.network_policy,
-        network_isolated=given.network_isolated,
-        autoscaled=given.autoscaled,
-        registry_auth=registry_auth,
-    )
-
-
-def _local_mode(settings: Settings) -> LocalMode:
-    return LocalMode(
-        storage_path=settings.storage.base_path,
-        dataset_path=settings.storage.dataset_path,
-        probe_image=settings.kubernetes.probe_image or settings.tasks.agent_image,
-    )
-
-
-def _cluster_mode(settings: Settings, agent_image: str) -> ClusterMode:
-    given = settings.kubernetes
-    assert given.advertised_url is not None
-    address = urlsplit(given.advertised_url)
-    datasets = None
-    if given.dataset_claim or given.dataset_host_path:
-        datasets = DatasetVolume(
-            root=settings.storage.dataset_path,
-            claim=given.dataset_claim,
-            host_path=given.dataset_host_path,
-        )
-    return ClusterMode(
-        agent_image=agent_image,
-        server_url=f"{address.scheme}://{address.netloc}",
-        ca_pem=given.ca_file.read_bytes() if given.ca_file is not None else None,
-        agent_millicpus=given.helper_millicpus,
-        agent_ram_bytes=given.helper_ram,
-        task_uid=given.task_uid,
-        datasets=datasets,
-    )
-
-
-def _tls(settings: RpcSettings) -> TlsFiles | None:
-    if settings.tls_certificate_file is None or settings.tls_key_file is None:
-        return None
-    return TlsFiles(certificate=settings.tls_certificate_file, key=settings.tls_key_file)
+        yield scheduler, RegistryImages(registry, from_settings.platforms(settings.tasks))
 
 
 def _stop(settings: RpcSettings) -> Stop:
@@ -532,46 +439,3 @@ def _stop(settings: RpcSettings) -> Stop:
 
 def _fault_points(settings: Settings) -> FaultPoints:
     return FaultPoints(folder=settings.faults.folder)
-
-
-def _upload_limits(settings: Settings) -> UploadLimits:
-    return UploadLimits(
-        total_bytes=settings.storage.max_upload_bytes,
-        entries=settings.storage.max_upload_entries,
-    )
-
-
-def _bundle_limits(settings: Settings) -> BundleLimits:
-    return BundleLimits(bundle_bytes=settings.storage.max_upload_bytes)
-
-
-def _resource_defaults(settings: TaskSettings) -> ResourceDefaults:
-    return ResourceDefaults(cpus=settings.default_cpus, ram_bytes=settings.default_ram)
-
-
-def _receiving_limits(settings: RunSettings) -> ReceivingLimits:
-    return ReceivingLimits(
-        index_guard=settings.max_array_items, unpacked_bytes=settings.max_unpacked_bytes
-    )
-
-
-def _publish_settings(settings: Settings) -> PublishSettings:
-    return PublishSettings(
-        platforms=_platforms(settings.tasks),
-        registry=_registry(settings.tasks),
-        stall_limit=settings.tasks.publish_stall_limit,
-        keep_free_bytes=settings.storage.low_water_bytes,
-    )
-
-
-def _platforms(settings: TaskSettings) -> tuple[str, ...]:
-    return names_of(settings.platforms)
-
-
-def _registry(settings: TaskSettings) -> Registry | None:
-    if settings.registry_url is None:
-        return None
-    return registry_of(
-        settings.registry_url, settings.registry_advertised_url,
-        username=settings.registry_user, password=settings.registry_password,
-    )  # fmt: skip

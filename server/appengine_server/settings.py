@@ -7,7 +7,8 @@ variables are kept where the meaning is the same.
 from __future__ import annotations
 
 import os
-import re
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 from datetime import timedelta
 from pathlib import Path
 from typing import Annotated, Any, Literal, TypeVar
@@ -15,43 +16,33 @@ from typing import Annotated, Any, Literal, TypeVar
 from pydantic import BaseModel, BeforeValidator, Field, ValidationError, field_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
-KIB = 1024
-MIB = 1024 * KIB
-GIB = 1024 * MIB
-
-_SIZE = re.compile(r"(?P<number>\d+(?:\.\d+)?)\s*(?P<unit>Ki|Mi|Gi|Ti|k|M|G|T)?", re.ASCII)
-_UNITS = {
-    None: 1, "Ki": KIB, "Mi": MIB, "Gi": GIB, "Ti": 1024 * GIB,
-    "k": 10**3, "M": 10**6, "G": 10**9, "T": 10**12,
-}  # fmt: skip
-
-
-def _parse_bytes(given: Any) -> Any:
-    if not isinstance(given, str):
-        return given
-    match = _SIZE.fullmatch(given.strip())
-    if match is None:
-        raise ValueError("must be a size such as 512Mi or 2G, or a number of bytes")
-    return int(float(match["number"]) * _UNITS[match["unit"]])
+from appengine_server.setting_texts import (
+    GIB,
+    KIB,
+    MIB,
+    REGISTRY_HOST,
+    Bytes,
+    Seconds,
+    pairs_of,
+    parse_bytes,
+    parse_seconds,
+    project_roots,
+    tolerations_of,
+    url_of,
+)
 
 
-def _parse_seconds(given: Any) -> Any:
-    if not isinstance(given, str):
-        return given
-    try:
-        seconds = timedelta(seconds=float(given))
-    except (ValueError, OverflowError):
-        raise ValueError("must be a number of seconds") from None
-    if seconds < timedelta(0):
-        raise ValueError("must not be negative")
-    return seconds
+@dataclass(frozen=True, slots=True)
+class WrongSetting:
+    """Variables that cannot be used as they are."""
 
+    names: tuple[str, ...]
+    message: str
+    """What is wrong, and what mends it."""
 
-Bytes = Annotated[int, BeforeValidator(_parse_bytes)]
-"""A size: `512Mi`, `2G`, or a plain number of bytes."""
-
-Seconds = Annotated[timedelta, BeforeValidator(_parse_seconds)]
-"""A duration, written as a number of seconds."""
+    def __str__(self) -> str:
+        """Both, as one sentence."""
+        return f"{' and '.join(self.names)}: {self.message}"
 
 
 class SettingsRefused(Exception):
@@ -76,7 +67,7 @@ class RpcSettings(Room):
     port_file: Path | None = Field(default=None, alias="PORT_FILE")
     """File that holds the port once the server is serving; for scripts that let it choose."""
     api_prefix: str = Field(default="/api/", alias="API_PREFIX")
-    """Prefix of HTTP paths. Nothing uses it yet: gRPC has no prefix."""
+    """Prefix of HTTP paths, `/` at both ends. Nothing uses it yet: gRPC has no prefix."""
     tls_certificate_file: Path | None = Field(default=None, alias="TLS_CERTIFICATE_FILE")
     """Certificate chain, PEM. None serves without TLS."""
     tls_key_file: Path | None = Field(default=None, alias="TLS_KEY_FILE")
@@ -89,6 +80,13 @@ class RpcSettings(Room):
     """How long calls may go on after a stop was asked for, in seconds."""
     endpoint_removal_wait: Seconds = Field(default=timedelta(0), alias="ENDPOINT_REMOVAL_WAIT")
     """Between NOT_SERVING and the stop, in seconds: how long a load balancer takes to notice."""
+
+    @field_validator("api_prefix")
+    @classmethod
+    def _between_slashes(cls, given: str) -> str:
+        if not (given.startswith("/") and given.endswith("/")):
+            raise ValueError("must begin and end with /, such as /app-engine/")
+        return given
 
 
 class DatabaseSettings(Room):
@@ -130,12 +128,12 @@ class StorageSettings(Room):
     """Largest upload. Bundles reach 17 GB."""
     max_upload_entries: int = Field(default=1_000_000, ge=1, alias="STORAGE_MAX_UPLOAD_ENTRIES")
     """Most files, folders and links of one upload."""
-    project_quota_bytes: Annotated[int | None, BeforeValidator(_parse_bytes)] = Field(
+    project_quota_bytes: Annotated[int | None, BeforeValidator(parse_bytes)] = Field(
         default=None, ge=1, alias="STORAGE_PROJECT_QUOTA"
     )
     """What the uploads of one project may hold together: those under way with their announced size,
     bundles that are not published yet, and inputs until their run is deleted. None: no limit."""
-    quota_bytes: Annotated[int | None, BeforeValidator(_parse_bytes)] = Field(
+    quota_bytes: Annotated[int | None, BeforeValidator(parse_bytes)] = Field(
         default=None, ge=1, alias="STORAGE_QUOTA"
     )
     """The same for all projects together. None: no limit but the disk."""
@@ -152,21 +150,6 @@ class StorageSettings(Room):
     def _readable_roots(cls, given: str) -> str:
         project_roots(given)
         return given
-
-
-def project_roots(text: str) -> dict[str, tuple[str, ...]]:
-    """Project → folders, of REF_STORAGE_PROJECT_ROOTS. Raises ValueError."""
-    found: dict[str, tuple[str, ...]] = {}
-    for part in filter(None, map(str.strip, text.split(";"))):
-        project, equals, listed = part.partition("=")
-        folders = tuple(filter(None, map(str.strip, listed.split(","))))
-        name = project.strip()
-        if not equals or not name or name in found:
-            raise ValueError("must be `project=folder,folder;project=folder`, each project once")
-        if any(folder.startswith("/") or ".." in folder.split("/") for folder in folders):
-            raise ValueError("must name folders below REF_STORAGE_BASE_PATH, without `..`")
-        found[name] = folders
-    return found
 
 
 class TaskSettings(Room):
@@ -203,8 +186,13 @@ class TaskSettings(Room):
     @field_validator("registry_url")
     @classmethod
     def _with_scheme(cls, given: str | None) -> str | None:
-        if given and not given.startswith(("http://", "https://")):
-            raise ValueError("must begin with http:// or https://")
+        return url_of(given)
+
+    @field_validator("registry_advertised_url")
+    @classmethod
+    def _host_and_port(cls, given: str | None) -> str | None:
+        if given and not REGISTRY_HOST.fullmatch(given):
+            raise ValueError("must be `host:port`, as image names begin with it")
         return given or None
 
 
@@ -253,7 +241,7 @@ class SchedulingSettings(Room):
     """Socket of a Docker-compatible engine, `unix:///…`. None: the usual places are tried."""
     cpus: int | None = Field(default=None, ge=1, alias="SCHEDULER_CPUS")
     """CPUs that running tasks may use together. None: all of the machine."""
-    ram: Annotated[int | None, BeforeValidator(_parse_bytes)] = Field(
+    ram: Annotated[int | None, BeforeValidator(parse_bytes)] = Field(
         default=None, ge=1, alias="SCHEDULER_RAM"
     )
     """Memory that running tasks may use together. None: all of the machine."""
@@ -343,12 +331,10 @@ class KubernetesSettings(Room):
     autoscaled: bool = Field(default=False, alias="SCHEDULER_AUTOSCALED")
     """Larger nodes may come: tasks that fit on none of today's wait instead of failing."""
 
-    @field_validator("advertised_url")
+    @field_validator("advertised_url", "master_url")
     @classmethod
     def _reachable(cls, given: str | None) -> str | None:
-        if given and not given.startswith(("http://", "https://")):
-            raise ValueError("must begin with http:// or https://")
-        return given or None
+        return url_of(given)
 
     @field_validator("node_selector", "pod_labels")
     @classmethod
@@ -363,42 +349,46 @@ class KubernetesSettings(Room):
         return given
 
 
-def pairs_of(text: str) -> dict[str, str]:
-    """Read `name=value,name=value`. Raises ValueError."""
-    found: dict[str, str] = {}
-    for part in names_of(text):
-        name, equals, value = part.partition("=")
-        if not name or not equals:
-            raise ValueError("must be `name=value`, divided by commas")
-        found[name.strip()] = value.strip()
-    return found
-
-
-def tolerations_of(text: str) -> tuple[dict[str, str], ...]:
-    """Read taints as kubectl writes them, as a pod's tolerations. Raises ValueError."""
-    return tuple(map(_toleration, names_of(text)))
-
-
-def _toleration(text: str) -> dict[str, str]:
-    taint, colon, effect = text.partition(":")
-    key, equals, value = taint.partition("=")
-    if not key or (colon and effect not in {"NoSchedule", "PreferNoSchedule", "NoExecute"}):
-        raise ValueError("must be `key=value:Effect`, `key:Effect` or `key`, divided by commas")
-    found = {"key": key, "operator": "Equal" if equals else "Exists"}
-    found |= {"value": value} if equals else {}
-    return found | ({"effect": effect} if effect else {})
-
-
-def names_of(text: str) -> tuple[str, ...]:
-    """Read names that are divided by commas."""
-    return tuple(filter(None, map(str.strip, text.split(","))))
-
-
 class FaultSettings(Room):
     """Where tests hold the server to kill something; nobody else needs this."""
 
     folder: Path | None = Field(default=None, alias="APPENGINE_FAULT_FOLDER")
     """Folder in which tests arm fault points. None: there are none."""
+
+
+OptionalSeconds = Annotated[timedelta | None, BeforeValidator(parse_seconds)]
+
+
+class RetentionSettings(Room):
+    """How long things are kept. What is kept no longer is shown by `appengine-server sweep
+    --dry-run`.
+    """
+
+    finished_runs: OptionalSeconds = Field(default=None, alias="RETENTION_FINISHED_RUNS")
+    """Runs are deleted so many seconds after their end, with all that is of them. None: when
+    somebody deletes them."""
+    failed_attempts: OptionalSeconds = Field(default=None, alias="RETENTION_FAILED_ATTEMPTS")
+    """What attempts wrote that failed or were cancelled is deleted so many seconds after the end of
+    the run; their logs stay. None: with the run."""
+    orphans: Seconds = Field(
+        default=timedelta(hours=1), ge=timedelta(minutes=1), alias="RETENTION_ORPHANS"
+    )
+    """Folders without a row in the database are deleted once they are so many seconds old; at least
+    60, since files come before their row."""
+    interval: Seconds = Field(
+        default=timedelta(minutes=5), ge=timedelta(seconds=1), alias="RETENTION_INTERVAL"
+    )
+    """Between two sweeps, in seconds."""
+
+
+class MetricsSettings(Room):
+    """Where Prometheus reads the metrics."""
+
+    port: int | None = Field(default=None, ge=1, le=65535, alias="METRICS_PORT")
+    """Port of the metrics, over HTTP at `/metrics`. None: there are none."""
+    bind_address: str = Field(default="127.0.0.1", alias="METRICS_BIND_ADDRESS")
+    """Address of that port. Who reaches it sees the counts of all projects: nothing asks for a
+    token there."""
 
 
 class Settings(BaseModel, frozen=True):
@@ -411,6 +401,8 @@ class Settings(BaseModel, frozen=True):
     runs: RunSettings
     scheduling: SchedulingSettings
     kubernetes: KubernetesSettings
+    retention: RetentionSettings
+    metrics: MetricsSettings
     faults: FaultSettings
     log_level: str = "info"
 
@@ -430,32 +422,43 @@ def embedded_base_path() -> Path:
     return Path(home) / "appengine"
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Reviewed:
+    """The settings as far as they can be used, and what is wrong with them."""
+
+    settings: Settings
+    """Whole: in place of what is wrong stands its default."""
+    wrong: Sequence[WrongSetting]
+
+
 def read_settings() -> Settings:
     """Read and check every setting from the environment.
 
     Raises SettingsRefused with one sentence per wrong setting.
     """
-    problems: list[str] = []
-    rpc = _read(RpcSettings, problems)
-    database = _read(DatabaseSettings, problems)
-    storage = _read(StorageSettings, problems)
-    tasks = _read(TaskSettings, problems)
-    runs = _read(RunSettings, problems)
-    scheduling = _read(SchedulingSettings, problems)
-    kubernetes = _read(KubernetesSettings, problems)
-    logging = _read(LoggingSettings, problems)
-    faults = _read(FaultSettings, problems)
-    if rpc and (rpc.tls_certificate_file is None) != (rpc.tls_key_file is None):
-        problems.append("TLS_CERTIFICATE_FILE and TLS_KEY_FILE: give both or none.")
-    if database and storage and database.host is None and "STORAGE_BASE_PATH" not in os.environ:
+    reviewed = review_settings()
+    if reviewed.wrong:
+        raise SettingsRefused("\n".join(map(str, reviewed.wrong)))
+    return reviewed.settings
+
+
+def review_settings() -> Reviewed:
+    """Read every setting from the environment, and say what is wrong with them."""
+    wrong: list[WrongSetting] = []
+    rpc = _read(RpcSettings, wrong)
+    database = _read(DatabaseSettings, wrong)
+    storage = _read(StorageSettings, wrong)
+    tasks = _read(TaskSettings, wrong)
+    runs = _read(RunSettings, wrong)
+    scheduling = _read(SchedulingSettings, wrong)
+    kubernetes = _read(KubernetesSettings, wrong)
+    logging = _read(LoggingSettings, wrong)
+    retention = _read(RetentionSettings, wrong)
+    metrics = _read(MetricsSettings, wrong)
+    faults = _read(FaultSettings, wrong)
+    if database.host is None and "STORAGE_BASE_PATH" not in os.environ:
         storage = storage.model_copy(update={"base_path": embedded_base_path()})
-    if scheduling and kubernetes and storage and scheduling.kind == "kubernetes":
-        problems += _kubernetes_problems(scheduling, kubernetes, storage)
-    if problems:
-        raise SettingsRefused("\n".join(problems))
-    assert rpc and database and storage and tasks and runs  # noqa: PT018 - else there are problems
-    assert scheduling and kubernetes and logging and faults  # noqa: PT018
-    return Settings(
+    settings = Settings(
         rpc=rpc,
         database=database,
         storage=storage,
@@ -463,50 +466,73 @@ def read_settings() -> Settings:
         runs=runs,
         scheduling=scheduling,
         kubernetes=kubernetes,
+        retention=retention,
+        metrics=metrics,
         faults=faults,
         log_level=logging.log_level,
     )
+    told = {name for problem in wrong for name in problem.names}
+    wrong += (problem for problem in _contradictions(settings) if told.isdisjoint(problem.names))
+    return Reviewed(settings=settings, wrong=wrong)
 
 
-def _kubernetes_problems(
-    scheduling: SchedulingSettings, kubernetes: KubernetesSettings, storage: StorageSettings
-) -> list[str]:
-    """What must fit together on Kubernetes, one sentence each."""
-    problems = []
-    if not scheduling.tasks_namespace:
-        problems.append("SCHEDULER_TASKS_NAMESPACE: name the namespace that tasks run in.")
+def _contradictions(settings: Settings) -> Iterator[WrongSetting]:
+    """What does not fit together."""
+    rpc = settings.rpc
+    if (rpc.tls_certificate_file is None) != (rpc.tls_key_file is None):
+        yield WrongSetting(("TLS_CERTIFICATE_FILE", "TLS_KEY_FILE"), "give both or none.")
+    if settings.scheduling.kind == "kubernetes":
+        yield from _kubernetes_contradictions(settings)
+
+
+def _kubernetes_contradictions(settings: Settings) -> Iterator[WrongSetting]:
+    kubernetes, storage = settings.kubernetes, settings.storage
+    if not settings.scheduling.tasks_namespace:
+        yield WrongSetting(("SCHEDULER_TASKS_NAMESPACE",), "name the namespace that tasks run in.")
     node_path = kubernetes.run_storage_path
     if kubernetes.run_mode == "local" and node_path not in {None, storage.base_path}:
-        problems.append(
-            f"RUN_STORAGE_BASE_PATH: {node_path} is not STORAGE_BASE_PATH ({storage.base_path}): "
+        yield WrongSetting(
+            ("RUN_STORAGE_BASE_PATH",),
+            f"{node_path} is not STORAGE_BASE_PATH ({storage.base_path}): "
             "mount the storage at one path in the server and on every node, or use "
-            "SCHEDULER_RUN_MODE=cluster."
+            "SCHEDULER_RUN_MODE=cluster.",
         )
     if kubernetes.run_mode == "cluster" and kubernetes.advertised_url is None:
-        problems.append(
-            "SCHEDULER_ADVERTISED_URL: say how pods reach this server, such as "
-            "http://appengine.example.org:8080: cluster mode needs it."
+        yield WrongSetting(
+            ("SCHEDULER_ADVERTISED_URL",),
+            "say how pods reach this server, such as "
+            "http://appengine.example.org:8080: cluster mode needs it.",
         )
     if kubernetes.dataset_claim and kubernetes.dataset_host_path:
-        problems.append(
-            "SCHEDULER_DATASET_CLAIM and SCHEDULER_DATASET_HOST_PATH: give one of them at most."
+        yield WrongSetting(
+            ("SCHEDULER_DATASET_CLAIM", "SCHEDULER_DATASET_HOST_PATH"),
+            "give one of them at most.",
         )
     if kubernetes.ca_file is not None and not kubernetes.ca_file.is_file():
-        problems.append(f"SCHEDULER_CA_FILE: there is no file {kubernetes.ca_file}.")
-    return problems
+        yield WrongSetting(("SCHEDULER_CA_FILE",), f"there is no file {kubernetes.ca_file}.")
 
 
 R = TypeVar("R", bound=Room)
 
 
-def _read(room: type[R], problems: list[str]) -> R | None:
+def _read(room: type[R], wrong: list[WrongSetting]) -> R:
     try:
         return room()
     except ValidationError as error:
-        problems.extend(
-            f"{detail['loc'][0] if detail['loc'] else room.__name__}: "
-            + detail["msg"].removeprefix("Value error, ").replace("Input should", "should")
-            + ("" if "password" in str(detail["loc"]).lower() else f" (found {detail['input']!r}).")
-            for detail in error.errors()
-        )
-        return None
+        found = [_wrong_setting(dict(detail)) for detail in error.errors()]
+    wrong += found
+    names = {name for problem in found for name in problem.names}
+    defaults = {
+        field.alias: field.get_default()
+        for field in room.model_fields.values()
+        if field.alias in names
+    }
+    return room(**defaults)
+
+
+def _wrong_setting(detail: dict[str, Any]) -> WrongSetting:
+    name = str(detail["loc"][0])
+    message = detail["msg"].removeprefix("Value error, ").replace("Input should", "should")
+    if "password" in name.lower():
+        return WrongSetting((name,), f"{message}.")
+    return WrongSetting((name,), f"{message} (found {os.environ.get(name, detail['input'])!r}).")

@@ -40,8 +40,8 @@ def test_a_port_in_use_is_refused(first: ServerProcess, tmp_path: Path) -> None:
     port = first.address.rpartition(":")[2]
     second = ServerProcess(folder=tmp_path, engine_url=first.engine_url)
     assert refusal_of(second, PORT=port) == (
-        f"cannot listen on 127.0.0.1:{port}: another program has the port, or the address is not"
-        " of this machine; choose another PORT or BIND_ADDRESS.\n"
+        f"BIND_ADDRESS and PORT: cannot listen on 127.0.0.1:{port}: another program has the port, "
+        "or the address is not of this machine; choose another PORT or BIND_ADDRESS.\n"
     )
     sentences = [line for line in second.log.read_text().splitlines() if not line.startswith("{")]
     assert len(sentences) == 1, "gRPC's own line about it is left out"

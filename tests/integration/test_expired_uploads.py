@@ -10,7 +10,9 @@ import pytest
 from appengine_server.database import uploads
 from appengine_server.database.pool import Database
 from appengine_server.database.records import InputPart, UploadState, UploadTarget
+from appengine_server.metrics import Metrics
 from appengine_server.runs.retention import Retention
+from appengine_server.settings import RetentionSettings
 from appengine_server.storage.layout import StorageLayout
 from appengine_server.storage.limits import UploadLimits
 from appengine_server.storage.quota import FreeSpace
@@ -42,6 +44,9 @@ async def test_only_bytes_of_an_expired_upload_that_became_no_input_are_removed(
         layout=layout,
         scheduler=NoAttempts(),  # type: ignore[arg-type]
         upload_bytes=upload_bytes,
+        settings=RetentionSettings(),
+        metrics=Metrics().retention,
+        effects_added=lambda: None,
     ).sweep()
     assert moved.exists() == (state == "FINISHED")
 
@@ -64,6 +69,9 @@ async def test_an_upload_that_nobody_went_on_with_loses_its_bytes(
         layout=layout,
         scheduler=NoAttempts(),  # type: ignore[arg-type]
         upload_bytes=upload_bytes,
+        settings=RetentionSettings(),
+        metrics=Metrics().retention,
+        effects_added=lambda: None,
     ).sweep()
     is_kept = age > timedelta(0)
     assert layout.upload(upload_id).exists() == is_kept

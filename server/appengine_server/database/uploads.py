@@ -54,16 +54,18 @@ _END = f"""
      WHERE id = $1 AND state = 'OPEN' RETURNING {_UPLOAD}"""
 
 _EXPIRED = """
-    DELETE FROM uploads WHERE id IN (
-        SELECT id FROM uploads u WHERE expires_at < now() AND NOT EXISTS (
-                   SELECT 1 FROM tasks WHERE upload_id = u.id AND state = 'PUBLISHING')
-               AND NOT (state = 'FINISHED' AND target = 'INPUT' AND held_bytes > 0
-                        AND EXISTS (SELECT 1 FROM runs WHERE id = u.run_id))
-               AND NOT EXISTS (
-                   SELECT 1 FROM runs r WHERE u.target = 'ATTEMPT_OUTPUTS' AND r.id = u.run_id
-                      AND r.attempt = u.attempt
-                      AND r.state IN ('PENDING', 'RUNNING', 'FINALIZING', 'CANCELLING'))
-         LIMIT $1 FOR UPDATE SKIP LOCKED)
+    SELECT id FROM uploads u WHERE expires_at < now() AND NOT EXISTS (
+               SELECT 1 FROM tasks WHERE upload_id = u.id AND state = 'PUBLISHING')
+           AND NOT (state = 'FINISHED' AND target = 'INPUT' AND held_bytes > 0
+                    AND EXISTS (SELECT 1 FROM runs WHERE id = u.run_id))
+           AND NOT EXISTS (
+               SELECT 1 FROM runs r WHERE u.target = 'ATTEMPT_OUTPUTS' AND r.id = u.run_id
+                  AND r.attempt = u.attempt
+                  AND r.state IN ('PENDING', 'RUNNING', 'FINALIZING', 'CANCELLING'))
+     LIMIT $1"""
+
+_TAKE_EXPIRED = f"""
+    DELETE FROM uploads WHERE id IN ({_EXPIRED} FOR UPDATE SKIP LOCKED)
     RETURNING id, CASE WHEN state <> 'FINISHED' THEN run_id END AS unfinished_run_id"""
 
 _HELD = """
@@ -181,7 +183,12 @@ async def take_expired(connection: Connection, *, limit: int) -> list[ExpiredUpl
     its run and count in the quotas, and whether the outputs of an attempt have arrived is asked
     until its end: those rows stay.
     """
-    return [ExpiredUpload(**row) for row in await connection.fetch(_EXPIRED, limit)]
+    return [ExpiredUpload(**row) for row in await connection.fetch(_TAKE_EXPIRED, limit)]
+
+
+async def expired(connection: Connection, *, limit: int | None) -> list[UUID]:
+    """What `take_expired` would remove, or the first of them."""
+    return [row["id"] for row in await connection.fetch(_EXPIRED, limit)]
 
 
 async def lock_held(connection: Connection) -> None:

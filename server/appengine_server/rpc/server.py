@@ -233,7 +233,7 @@ def _bind(server: grpc.aio.Server, address: str, tls: TlsFiles | None) -> int:
     try:
         if tls is None:
             return server.add_insecure_port(address)
-        return server.add_secure_port(address, _credentials(tls))
+        return server.add_secure_port(address, grpc.ssl_server_credentials([read_tls(tls)]))
     except RuntimeError as error:
         raise CannotBind(
             f"cannot listen on {address}: another program has the port, or the address is not of"
@@ -241,18 +241,18 @@ def _bind(server: grpc.aio.Server, address: str, tls: TlsFiles | None) -> int:
         ) from error
 
 
-def _credentials(tls: TlsFiles) -> grpc.ServerCredentials:
+def read_tls(tls: TlsFiles) -> tuple[bytes, bytes]:
+    """Key and certificate chain, once they are known to belong together. Raises CannotBind."""
     try:
         ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER).load_cert_chain(
             tls.certificate, tls.key, password=_no_password
         )
-        pair = (tls.key.read_bytes(), tls.certificate.read_bytes())
+        return tls.key.read_bytes(), tls.certificate.read_bytes()
     except (OSError, ssl.SSLError, ValueError) as error:
         raise CannotBind(
             f"the certificate {tls.certificate} and the key {tls.key} cannot be used: {error};"
             " both must be PEM, belong together, and the key must have no password."
         ) from error
-    return grpc.ssl_server_credentials([pair])
 
 
 def _no_password() -> str:

@@ -13,6 +13,7 @@ import contextlib
 from collections import Counter
 from datetime import UTC, datetime
 from functools import partial
+from time import monotonic
 from uuid import UUID, uuid4
 
 import structlog
@@ -21,6 +22,7 @@ from appengine_server.database import runs
 from appengine_server.database.pool import Database
 from appengine_server.database.records import ClaimedRun, RunState
 from appengine_server.errors import Unavailable
+from appengine_server.metrics import LoopMetrics
 from appengine_server.runs.absence import Absence, show_absence
 from appengine_server.runs.steps import Steps
 from appengine_server.scheduling.scheduler import (
@@ -54,13 +56,16 @@ class Reconciler:
         steps: Steps,
         settings: RunSettings,
         server_id: UUID,
+        metrics: LoopMetrics,
     ) -> None:
         self._database = database
         self._scheduler = scheduler
         self._steps = steps
         self._settings = settings
         self._server_id = server_id
-        self._waiting: dict[UUID, None] = {}
+        self._metrics = metrics
+        self._waiting: dict[UUID, float] = {}
+        """Runs that were woken, and when."""
         self._under_way: dict[UUID, asyncio.Task[None]] = {}
         self._woken = asyncio.Event()
         self._failed_steps: Counter[UUID] = Counter()
@@ -68,7 +73,7 @@ class Reconciler:
 
     def wake(self, run_id: UUID) -> None:
         """Something about this run may have changed."""
-        self._waiting[run_id] = None
+        self._waiting.setdefault(run_id, monotonic())
         self._woken.set()
 
     async def reconcile_forever(self) -> None:
@@ -135,7 +140,7 @@ class Reconciler:
                 return
             if run_id in self._under_way:
                 continue
-            del self._waiting[run_id]
+            self._metrics.waited(monotonic() - self._waiting.pop(run_id))
             task = asyncio.create_task(self._look_at(run_id), name=f"reconcile {run_id}")
             self._under_way[run_id] = task
             task.add_done_callback(partial(self._step_ended, run_id))
@@ -146,6 +151,13 @@ class Reconciler:
             self._woken.set()
 
     async def _look_at(self, run_id: UUID) -> None:
+        began = monotonic()
+        try:
+            await self._look_at_once(run_id)
+        finally:
+            self._metrics.looked(monotonic() - began)
+
+    async def _look_at_once(self, run_id: UUID) -> None:
         with structlog.contextvars.bound_contextvars(run=str(run_id)):
             try:
                 await self._drive(run_id)
@@ -180,6 +192,7 @@ class Reconciler:
     async def _step(self, claimed: ClaimedRun) -> bool:
         """Do the next step; answers whether there may be another one at once."""
         ref = AttemptRef(claimed.run.id, claimed.run.attempt)
+        structlog.contextvars.bind_contextvars(attempt=ref.number)  # until the end of this task
         match claimed.run.state:
             case RunState.PENDING | RunState.RUNNING:
                 return await self._steps.follow(claimed, ref)

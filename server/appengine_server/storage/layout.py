@@ -123,6 +123,15 @@ class StorageLayout:
         """Remove the files of a run with all attempts."""
         remove_tree(self.run(run_id))
 
+    def empty_attempt(self, run_id: Id, number: int) -> None:
+        """Remove what an attempt wrote; its log stays."""
+        if not self.attempt(run_id, number).is_dir():
+            return
+        remove_tree(self.outputs(run_id, number))
+        for path in (self.manifest(run_id, number), self.output_references(run_id, number)):
+            path.unlink(missing_ok=True)
+        _make(self.outputs(run_id, number), _PRIVATE_MODE)
+
     def remove_uploaded(self, run_id: Id, upload_id: Id) -> None:
         """Remove what an upload to an input brought."""
         remove_tree(self.uploaded(run_id, upload_id))

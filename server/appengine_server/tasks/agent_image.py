@@ -32,20 +32,33 @@ async def ensure_agent_image(
     to send, or nowhere to send it; Unavailable while the registry cannot be reached, and
     FailedPrecondition when it refuses the image.
     """
+    reference, image = await asyncio.to_thread(_find, settings, registry)
+    if image is not None and registry is not None and not await exists(registry, reference):
+        await _push(settings.agent_archive, image, registry, layout)
+        log.info("agent.image_published", image=reference)
+    return reference
+
+
+def agent_reference(settings: TaskSettings, registry: Registry | None) -> str:
+    """What `ensure_agent_image` answers; whether it is in the registry is not asked.
+
+    Raises SettingsRefused as that does. Reads the archive: not for the event loop.
+    """
+    return _find(settings, registry)[0]
+
+
+def _find(settings: TaskSettings, registry: Registry | None) -> tuple[str, ImageArchive | None]:
+    """The name of the image, and what is to be sent if it is not there; None for one of others."""
     if settings.agent_image:
-        return settings.agent_image
+        return settings.agent_image, None
     if registry is None:
         raise SettingsRefused(
             "TRANSFER_AGENT_IMAGE: name the transfer agent's image as nodes pull it, or set "
             "REGISTRY_URL, so that the server brings its own there."
         )
-    image = await asyncio.to_thread(_inspect, settings.agent_archive)
+    image = _inspect(settings.agent_archive)
     digest = f"sha256:{hashlib.sha256(oci_manifest(image)).hexdigest()}"
-    reference = registry.reference(_REPOSITORY, digest)
-    if not await exists(registry, reference):
-        await _push(settings.agent_archive, image, registry, layout)
-        log.info("agent.image_published", image=reference)
-    return reference
+    return registry.reference(_REPOSITORY, digest), image
 
 
 def _inspect(archive: Path) -> ImageArchive:

@@ -261,5 +261,5 @@ async def test_root_gives_up_its_rights_but_the_one_to_reach_the_files() -> None
                 fields = dict(line.split(":\t", 1) for line in status.splitlines())
                 assert fields["Uid"].split()[0] != "0"
                 assert fields["NoNewPrivs"] == "1"
-                open_programs = unprivileged._open_to_all(embedded_module._find_programs())
+                open_programs = unprivileged._open_to_all(embedded_module.find_programs())
                 assert int(fields["CapEff"], 16) == kept or not open_programs

@@ -11,8 +11,8 @@ import typer
 
 from appengine_client.cli import runs, tasks
 from appengine_client.cli.errors import ExitCode, show_error_as_json
-from appengine_client.cli.session import Options, execute, options_of
-from appengine_client.errors import InvalidValue
+from appengine_client.cli.session import Options, execute, fail, options_of
+from appengine_client.errors import AppEngineError, InvalidValue
 
 if TYPE_CHECKING:
     from appengine_client._api.client import Client
@@ -147,6 +147,34 @@ def run_command(
         return await run_task(order, client)
 
     execute(given, work)
+
+
+@app.command("doctor")
+def doctor_command(
+    context: typer.Context,
+    *,
+    server_command: Annotated[
+        str,
+        typer.Option(
+            help="How the server's command is run where the server is, such as 'docker exec "
+            "appengine appengine-server'; it must see the server's environment.",
+            metavar="COMMAND",
+        ),
+    ] = "appengine-server",
+) -> None:
+    """Look at all that the server needs: settings, folders, database, registry, scheduler.
+
+    The exit code is 0 when nothing failed, 1 when something did, 2 when there is no server's
+    command to run.
+    """
+    from appengine_client.cli.doctor import examine
+
+    given = options_of(context)
+    try:
+        code = examine(server_command, as_json=given.json)
+    except AppEngineError as error:
+        fail(given, error)
+    raise typer.Exit(code)
 
 
 def with_options_first(arguments: Sequence[str]) -> list[str]:

@@ -10,11 +10,11 @@ import asyncio
 import json
 import os
 import ssl
-from collections.abc import AsyncGenerator, AsyncIterator, Mapping
+from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import aiohttp
 from aiodocker import Docker
@@ -38,6 +38,8 @@ _NOT_RUNNING = (
 
 _READ_AGAIN_SECONDS = (0.02, 0.1, 0.5)
 """podman fails to show a container in the very moment in which its process goes."""
+
+T = TypeVar("T")
 
 Details = dict[str, Any]
 """What the engine answers about one thing, in Docker's words."""
@@ -229,6 +231,21 @@ async def json_lines(answer: aiohttp.StreamReader) -> AsyncIterator[Details]:
 @asynccontextmanager
 async def open_engine(url: str | None) -> AsyncIterator[Engine]:
     """Connect to the engine at `url`, or find one. Raises SchedulerUnavailable."""
+    async with _first(url, _connect) as engine:
+        yield engine
+
+
+async def ask_engine(url: str | None) -> None:
+    """Return if an engine answers. Raises as `open_engine`, which takes far longer on podman."""
+    async with _first(url, _reach):
+        pass
+
+
+@asynccontextmanager
+async def _first(
+    url: str | None, connect: Callable[[str, AsyncExitStack], Awaitable[T]]
+) -> AsyncIterator[T]:
+    """What connects to the engine at `url`, or to the first that does."""
     tried = []
     for candidate in [url] if url else _usual_urls():
         socket = candidate.removeprefix("unix://")
@@ -237,11 +254,11 @@ async def open_engine(url: str | None) -> AsyncIterator[Engine]:
             continue
         async with AsyncExitStack() as stack:
             try:
-                engine = await _connect(candidate, stack)
+                connected = await connect(candidate, stack)
             except (SchedulerUnavailable, EngineRefused) as error:
                 tried.append(f"{candidate} ({error})")
                 continue
-            yield engine
+            yield connected
             return
     raise SchedulerUnavailable(
         "no container engine answers: start Docker or podman's service, or name its socket by "
@@ -249,7 +266,8 @@ async def open_engine(url: str | None) -> AsyncIterator[Engine]:
     )
 
 
-async def _connect(url: str, stack: AsyncExitStack) -> Engine:
+async def _reach(url: str, stack: AsyncExitStack) -> tuple[Docker, str, Details]:
+    """The connection, where the API begins, and what the engine says of its version."""
     # Log followers hold a connection each, so the usual limit of 100 would stop everything.
     with engine_errors():
         connector: aiohttp.BaseConnector | None = None
@@ -267,8 +285,13 @@ async def _connect(url: str, stack: AsyncExitStack) -> Engine:
         prefix = docker.docker_host
         async with docker.session.get(f"{prefix}/version", timeout=_PROBE) as answer:
             answer.raise_for_status()
-            version = await answer.json()
-        prefix = f"{prefix}/v{version['ApiVersion']}"
+            version: Details = await answer.json()
+        return docker, f"{prefix}/v{version['ApiVersion']}", version
+
+
+async def _connect(url: str, stack: AsyncExitStack) -> Engine:
+    docker, prefix, version = await _reach(url, stack)
+    with engine_errors():
         async with docker.session.get(f"{prefix}/info", timeout=_CALL) as answer:
             answer.raise_for_status()
             info = await answer.json()

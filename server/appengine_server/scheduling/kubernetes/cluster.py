@@ -12,6 +12,8 @@ import re
 from collections.abc import AsyncGenerator, AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
+from datetime import datetime
+from email.utils import parsedate_to_datetime
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlencode
@@ -146,6 +148,15 @@ class Cluster:
                 raise Silence from error
             except (aiohttp.ClientError, OSError) as error:
                 raise self._out_of_reach(error) from error
+
+    async def clock(self) -> datetime:
+        """What time it is there, to the second."""
+        timeout = aiohttp.ClientTimeout(total=_REQUEST_SECONDS, sock_connect=_CONNECT_SECONDS)
+        async with self._answer("GET", "/version", timeout=timeout) as answer:
+            try:
+                return parsedate_to_datetime(answer.headers["Date"])
+            except (KeyError, ValueError) as error:
+                raise SchedulerUnavailable(f"Kubernetes at {self.url} tells no time") from error
 
     async def stream(self, path: str, query: Query) -> AsyncGenerator[bytes, None]:
         """Give bytes as they come, for as long as they come. Raises NodeOutOfReach too."""
@@ -296,9 +307,11 @@ async def _configuration(connection: Connection) -> Configuration:
             )
         else:
             kube_config.load_incluster_config(client_configuration=configuration)
-    except (kube_config.ConfigException, OSError) as error:
+    except Exception as error:  # of a file that is no kubeconfig the client raises whatever happens
         where = f"KUBECONFIG {file}" if file else "neither a kubeconfig nor a service account"
-        raise SchedulerUnavailable(f"there is no way to Kubernetes by {where}: {error}") from error
+        known = isinstance(error, (kube_config.ConfigException, OSError))
+        why = str(error) if known else "the file is not what kubectl writes"
+        raise SchedulerUnavailable(f"there is no way to Kubernetes by {where}: {why}") from error
     if connection.master_url is not None:
         configuration.host = connection.master_url.rstrip("/")
     if not connection.verify_tls:

@@ -17,7 +17,7 @@ from datetime import UTC, datetime, timedelta
 
 import structlog
 
-from appengine_server.scheduling.kubernetes import probe, waiting
+from appengine_server.scheduling.kubernetes import waiting
 from appengine_server.scheduling.kubernetes.cluster import ApiRefused, Cluster, open_cluster
 from appengine_server.scheduling.kubernetes.job_cluster import cluster_job
 from appengine_server.scheduling.kubernetes.job_local import local_job
@@ -175,10 +175,6 @@ class KubernetesScheduler:
             while not isinstance(item := await news.get(), SchedulerUnavailable):
                 yield item
             raise item
-
-    async def check_folders(self) -> list[str]:
-        """What is wrong with the folders that local mode shares with nodes, a sentence each."""
-        return await probe.check_folders(self._cluster, self._settings)
 
     async def keep_network_policy(self) -> None:
         """Make the NetworkPolicy, or bring it up to date. One that we may not make is warned of."""
