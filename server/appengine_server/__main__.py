@@ -14,7 +14,7 @@ from typing import Any
 # gRPC's core writes lines of its own to stderr, beside our sentences; it reads this at its import.
 os.environ.setdefault("GRPC_VERBOSITY", "NONE")
 
-from appengine_server.allocator import keep_buffers
+from appengine_server.allocator import collect_rarely, keep_buffers
 from appengine_server.app import serve
 from appengine_server.database.pool import DatabaseUnusable
 from appengine_server.errors import Unavailable
@@ -67,6 +67,7 @@ def main() -> None:
         sys.exit(_health(settings.rpc, arguments.address))
     configure_logging(settings.log_level)
     keep_buffers()
+    collect_rarely()
     sys.exit(_run(_serve(settings)))
 
 
