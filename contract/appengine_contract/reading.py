@@ -108,7 +108,12 @@ class Entry:
 
     def open_file(self) -> int:
         """A descriptor for reading, which the caller closes. Raises OSError."""
-        return os.open(self.name, _FILE_FLAGS, dir_fd=self.folder)
+        return open_file(self.folder, self.name)
+
+
+def open_file(folder: int, name: str) -> int:
+    """A descriptor of a file for reading, which the caller closes. Raises OSError."""
+    return os.open(name, _FILE_FLAGS, dir_fd=folder)
 
 
 def printable(name: str) -> str:

@@ -16,7 +16,7 @@ from typing import Any
 # gRPC's core writes lines of its own to stderr, beside our sentences; it reads this at its import.
 os.environ.setdefault("GRPC_VERBOSITY", "NONE")
 
-from appengine_server.allocator import keep_buffers
+from appengine_server.allocator import collect_rarely, keep_buffers
 from appengine_server.app import serve, sweep_once
 from appengine_server.checks import doctor
 from appengine_server.checks.running import CannotStart
@@ -85,6 +85,7 @@ def main() -> None:
             sys.exit(_run(sweeping))
     configure_logging(reviewed.settings.log_level)
     keep_buffers()
+    collect_rarely()
     sys.exit(_run(_serve(reviewed)))
 
 

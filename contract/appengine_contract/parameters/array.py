@@ -17,6 +17,7 @@ from appengine_contract.layout import (
     is_item_name,
     item_label,
 )
+from appengine_contract.parameters.file import FileType
 from appengine_contract.parameters.geometry import GeometryType, read_collection
 from appengine_contract.parameters.image import ImageType
 from appengine_contract.parameters.type import (
@@ -258,6 +259,8 @@ class ArrayType(ParameterType):
         names = [(items[index], f"{at}[{index}]") for index in order]
         if isinstance(self.subtype, TextType):
             return _read_texts(self.subtype, array, names, options, findings)
+        if isinstance(self.subtype, FileType):
+            return _read_files(self.subtype, array, names, options, findings)
         return [
             self.subtype.read_entry(array.entry_of(name), place, options, findings)
             for name, place in names
@@ -306,6 +309,23 @@ def _read_texts(
 
     values = iter(subtype.decode_items(contents(), direction, findings))
     return [odd[position] if position in odd else next(values) for position in range(len(names))]
+
+
+def _read_files(
+    subtype: FileType,
+    array: _Folder,
+    names: list[tuple[str, str]],
+    options: ReadOptions,
+    findings: Findings,
+) -> list[Value | None]:
+    # As with texts, and 100,000 small files are usual as well.
+    listing, folder, path = array.listing, array.descriptor, array.entry.path
+    return [
+        subtype.read_file(folder, name, f"{path}/{name}", place, findings)
+        if listing[name] is Kind.FILE
+        else subtype.read_entry(array.entry_of(name), place, options, findings)
+        for name, place in names
+    ]
 
 
 def _drop_companions(listing: dict[str, Kind]) -> None:

@@ -11,7 +11,14 @@ from typing import ClassVar, Self
 from appengine_contract.parameters.type import ParameterType, ReadType, wrong_kind
 from appengine_contract.problems import Problem
 from appengine_contract.quantities import QuantityError, file_size_bytes
-from appengine_contract.reading import Entry, Findings, Kind, ReadOptions, settled
+from appengine_contract.reading import (
+    Entry,
+    Findings,
+    Kind,
+    ReadOptions,
+    open_file,
+    settled,
+)
 from appengine_contract.values import FileValue, ReferenceValue, Value
 from appengine_contract.yaml_tree import Fields
 
@@ -52,20 +59,27 @@ class FileType(ParameterType):
             if target.kind is Kind.FOLDER:
                 findings.problem(at, "IS_DIRECTORY", "a folder lies here; a file is expected")
                 return None
-            return self._read(target, at, findings)
+            return self.read_file(target.folder, target.name, target.path, at, findings)
 
-    def _read(self, entry: Entry, at: str, findings: Findings) -> Value:
+    def read_file(
+        self, folder: int, name: str, path: str, at: str, findings: Findings
+    ) -> FileValue:
+        """Check the regular file `name` of an open folder; `path` is its own below the root.
+
+        Raises OSError.
+        """
         only_text = self.formats == ("text",)
-        descriptor = entry.open_file()
+        descriptor = open_file(folder, name)
         try:
             size_bytes = os.fstat(descriptor).st_size
-            check_size(size_bytes, self.max_file_size_bytes, at, findings)
+            if self.max_file_size_bytes is not None:
+                check_size(size_bytes, self.max_file_size_bytes, at, findings)
             if only_text and (problem := _text_problem(descriptor)):
                 findings.problem(at, "FILE_FORMAT", f"expected a text file: {problem}")
         finally:
             os.close(descriptor)
         known = self.formats[0] if len(self.formats) == 1 else ""
-        return FileValue(entry.path, size_bytes, format=known)
+        return FileValue(path, size_bytes, format=known)
 
 
 def _text_problem(descriptor: int) -> str | None:

@@ -23,6 +23,7 @@ from appengine_server.metrics import Stream, TransferMetrics
 from appengine_server.rpc import build, framing, pages, parse
 from appengine_server.rpc.interceptors.identity import caller_of, principal_of
 from appengine_server.rpc.interceptors.surround import Context
+from appengine_server.rpc.turns import Turns
 from appengine_server.runs.outputs import INLINE_VALUE_BYTES
 from appengine_server.runs.transfers import Transfers, UploadStatus
 from appengine_server.settings import StorageSettings
@@ -48,6 +49,7 @@ class StorageService(pb_grpc.StorageServiceServicer):
         self._transfers = transfers
         self._settings = settings
         self._metrics = metrics
+        self._turns = Turns()
 
     async def GetCapabilities(
         self, request: pb.GetCapabilitiesRequest, context: Context
@@ -86,7 +88,7 @@ class StorageService(pb_grpc.StorageServiceServicer):
         with self._metrics.stream("upload") as count:
             async with (
                 self._transfers.writing(caller, upload_id, writer_id) as writer,
-                aclosing(_read_ahead(frames, patience_seconds)) as ahead,
+                aclosing(_read_ahead(frames, patience_seconds, self._turns)) as ahead,
             ):
                 end = await _receive(ahead, writer, count)
                 if end is not None:
@@ -140,6 +142,7 @@ class StorageService(pb_grpc.StorageServiceServicer):
         with self._metrics.stream("download") as count:
             count.began_at_bytes = start.bytes
             async for chunk in chunks:
+                await self._turns.next()
                 yield framing.DownloadFrame(chunk=chunk)
                 count.moved(len(chunk.data))
 
@@ -187,7 +190,7 @@ async def _frames(messages: AsyncIterator[bytes]) -> AsyncIterator[framing.Uploa
 
 
 async def _read_ahead(
-    frames: AsyncIterator[framing.UploadFrame], patience_seconds: float
+    frames: AsyncIterator[framing.UploadFrame], patience_seconds: float, turns: Turns
 ) -> AsyncGenerator[framing.UploadFrame, None]:
     """The frames up to the finish; while one is written, the next one arrives."""
     frame = await _arrived(_start_reading(frames), patience_seconds)
@@ -195,6 +198,7 @@ async def _read_ahead(
         if frame.finish is not None:
             yield frame
             return
+        await turns.next()
         coming = _start_reading(frames)
         try:
             yield frame

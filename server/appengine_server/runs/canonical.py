@@ -39,7 +39,7 @@ def _array(type_: ArrayType, value: ArrayValue, path: Path, scratch: Path) -> No
         return
     if isinstance(type_.subtype, TextType):
         _texts(type_.subtype, value, path, scratch)
-    else:
+    elif isinstance(type_.subtype, ArrayType):
         for index, item in enumerate(value.items):
             make_canonical(type_.subtype, item, path / item_name(index), scratch)
     _replace_content(path / ARRAY_METADATA, array_metadata(len(value.items)), scratch)

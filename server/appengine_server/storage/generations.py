@@ -251,10 +251,11 @@ def _read_journal(upload: Path, number: int, *, sync: bool) -> bytes:
     except FileNotFoundError:
         return b""
     try:
-        if sync:
-            os.fdatasync(fd)  # what a reader tells must survive as well
         with os.fdopen(os.dup(fd), "rb") as file:
-            return file.read()
+            content = file.read()
+        if sync:
+            os.fdatasync(fd)  # after reading: what a reader tells must survive a power cut
+        return content
     finally:
         os.close(fd)
 

@@ -10,7 +10,7 @@ from appengine_contract.problems import Problem
 
 from appengine_server.errors import DataLoss, InvalidArgument, NotFound
 from appengine_server.storage import generations, journal
-from appengine_server.storage.beneath import Beneath, sync_file_system
+from appengine_server.storage.beneath import Beneath, start_writing_out, sync_file_system
 from appengine_server.storage.checksums import crc32c_of_file, digest_of_file
 from appengine_server.storage.generations import Held
 from appengine_server.storage.sequence import OpenFile, SequenceLimits, TransferSequence
@@ -18,6 +18,8 @@ from appengine_server.storage.tree import Chunk, Digest, Entry, EntryKind, Place
 
 _FEW_FILES = 8
 """An fsync of each of so many is quicker than one syncfs."""
+_WRITE_OUT_BYTES = 4 << 20
+"""After so many bytes the disk begins to write, so that a sync has little left to wait for."""
 _LINK_IN_THE_WAY = frozenset({errno.ELOOP, errno.ENOTDIR, errno.EXDEV})
 
 
@@ -45,6 +47,8 @@ class UploadFiles:
         self._entries_here = 0
         self._recorded_here = 0
         self._record_torn = False
+        self._records_to_sync = False
+        self._to_write_out_bytes = 0
         self._grown = state.open_file.path if state.open_file is not None else None
         """The file that was open at the last record: it may have grown since."""
         self._file_fd = -1
@@ -75,6 +79,7 @@ class UploadFiles:
         """Record who writes from now on. Raises UploadTaken."""
         if self._held.state.writers[-1:] != (writer_id,):
             self._record(journal.writer_record(writer_id))
+            self.sync_records()
 
     def verify_open_file(self) -> None:
         """Read the counted part of the open file. Raises DataLoss when it is not what it was."""
@@ -112,7 +117,8 @@ class UploadFiles:
     def persist(self, reached: Reached) -> None:
         """Make everything up to `reached` survive a power cut and record it.
 
-        Raises UploadTaken: then nobody may be told of the place.
+        The record itself waits for `sync_records`, which whoever reads the journal to tell the
+        place does as well. Raises UploadTaken: then nobody may be told of the place.
         """
         unrecorded = reached.entries_here - self._recorded_here
         paths = self._new_paths[:unrecorded]
@@ -123,6 +129,12 @@ class UploadFiles:
         del self._new_paths[:unrecorded]  # `apply` only ever appends
         self._recorded_here = reached.entries_here
 
+    def sync_records(self) -> None:
+        """Make what was recorded survive a power cut."""
+        if self._records_to_sync:
+            self._records_to_sync = False  # before: a record may be added meanwhile
+            os.fdatasync(self._journal_fd)
+
     def check_end(self, end: Place) -> None:
         """Raise unless the transfer may end at `end`."""
         self._sequence.check_end(end)
@@ -131,6 +143,7 @@ class UploadFiles:
         """Record that the transfer is whole, and give its tree its name."""
         if not self._held.state.finished:
             self._record(journal.finish_record(end))
+            self.sync_records()
         self._close_tree()
         generations.publish(self._held)
 
@@ -167,8 +180,12 @@ class UploadFiles:
 
     def write(self, data: memoryview) -> None:
         """Append to the open file; see `Sink`."""
+        self._to_write_out_bytes += len(data)
         while data:
             data = data[os.write(self._file_fd, data) :]
+        if self._to_write_out_bytes >= _WRITE_OUT_BYTES:
+            self._to_write_out_bytes = 0
+            start_writing_out(self._file_fd)
 
     def end(self) -> None:
         """Close the open file; see `Sink`."""
@@ -181,6 +198,7 @@ class UploadFiles:
     def _record(self, record: bytes) -> None:
         self._record_torn = True
         journal.append(self._journal_fd, record)
+        self._records_to_sync = True
         self.check_newest()  # after the record: only then does the next base cover it
         self._record_torn = False
 

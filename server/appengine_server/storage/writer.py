@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass
@@ -23,6 +24,9 @@ from appengine_server.storage.tree import Chunk, Place
 from appengine_server.storage.upload_files import UploadFiles
 
 T = TypeVar("T")
+
+_LOOK = 0.45
+"""Of `persist_seconds`: how often is looked whether something is due by its age."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -59,12 +63,12 @@ class UploadWriter:
         self._claim = claim
         self._reached = files.reached()
         self._persisted = self._reached.place
+        self._persisted_at = self._settled_at = time.monotonic()
         self._refusal: AppEngineError | None = None
         self._dropped = False
         self._running: set[asyncio.Future[object]] = set()
         self._persisting = asyncio.Lock()
         self._closing: asyncio.Task[None] | None = None
-        self._background: asyncio.Task[None] | None = None
         self._timer = asyncio.create_task(self._persist_in_time(), name=f"persist {upload.name}")
 
     @property
@@ -135,13 +139,12 @@ class UploadWriter:
     async def _close(self) -> None:
         self._timer.cancel()
         await asyncio.gather(self._timer, return_exceptions=True)
-        if self._background is not None:
-            await asyncio.gather(self._background, return_exceptions=True)
         await self._wait_for_threads()
         try:
             if not (self._finished or self._dropped or self._files.torn):
                 self._reached = self._files.reached()
                 await self._persist()
+                await self._guarded(self._files.sync_records)
         except AppEngineError as error:
             self._refusal = self._refusal or error
         finally:
@@ -164,22 +167,23 @@ class UploadWriter:
 
     async def _persist_when_far(self) -> None:
         ahead = self._reached.place.bytes - self._persisted.bytes
-        if ahead * 2 >= self._limits.persist_bytes and self._background is None:
-            self._background = asyncio.create_task(self._persist(), name="persist")
-        if self._background is not None and (
-            ahead >= self._limits.persist_bytes or self._background.done()
-        ):
-            background, self._background = self._background, None
-            await background
+        if ahead >= self._limits.persist_bytes:
+            await self._persist()
 
     async def _persist_in_time(self) -> None:
+        pause = self._limits.persist_seconds * _LOOK
         while True:
-            await asyncio.sleep(self._limits.persist_seconds * 0.8)
+            await asyncio.sleep(pause)
             try:
                 if self._finished:
                     continue
                 await self._guarded(self._files.check_newest)
-                await self._persist()
+                now = time.monotonic()
+                if now - self._persisted_at >= pause:
+                    await self._persist()
+                if now - self._settled_at >= pause * 2:
+                    await self._guarded(self._files.sync_records)
+                    self._settled_at = now
             except AppEngineError:
                 # Told by the next call. Leaving at once frees the lock for who took over.
                 self._closing = asyncio.create_task(self._close(), name="close")
@@ -190,8 +194,9 @@ class UploadWriter:
             reached = self._reached
             if reached.place == self._persisted:
                 return
+            begun_at = time.monotonic()
             await self._guarded(self._files.persist, reached)
-            self._persisted = reached.place
+            self._persisted, self._persisted_at = reached.place, begun_at
 
     async def _guarded(
         self, work: Callable[..., T], *args: object, written: Chunk | None = None
