@@ -18,7 +18,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Awaitable
+from collections.abc import AsyncIterator, Awaitable
 from contextlib import AsyncExitStack
 from dataclasses import dataclass
 from pathlib import Path
@@ -68,7 +68,7 @@ class Figure:
 
     def line(self) -> str:
         """For people."""
-        sign = "≥" if self.more_is_better else "<"
+        sign = "≥" if self.more_is_better else "≤"
         verdict = "" if self.is_reached else "   missed"
         return f"{self.what:<54}{self.value:>9.4g} {self.unit:<8}{sign} {self.asked:g}{verdict}"
 
@@ -212,11 +212,13 @@ def check_slide(path: Path) -> None:
     print(seconds * 1000, added / 1024)
 
 
-async def measure(engine_url: str, rounds: int, below: Path) -> list[Figure]:
+async def measure(engine_url: str, rounds: int, below: Path) -> AsyncIterator[Figure]:
     """Everything, with one server."""
     with tempfile.TemporaryDirectory(prefix="benchmark-", dir=below) as name:
         folder = Path(name)
         milliseconds, mib = slide_header(folder)
+        yield Figure(what="60,000 x 40,000 BigTIFF, check", value=milliseconds, unit="ms", asked=50)
+        yield Figure(what="60,000 x 40,000 BigTIFF, memory", value=mib, unit="MiB", asked=30)
         dataset = folder / "dataset"
         dataset.mkdir()
         settings = {"LOG_LEVEL": "warning", "REF_STORAGE_BASE_PATH": str(dataset)}
@@ -228,31 +230,45 @@ async def measure(engine_url: str, rounds: int, below: Path) -> list[Figure]:
                     folder / "task.zip", namespace="org.example.contract", inputs=_INPUTS
                 )
                 await client.tasks.upload(bundle)
-                integers = await there_and_back(
-                    client, "integers", list(range(_INTEGERS)), "integer", rounds
-                )
-                geometries = await there_and_back(client, "shapes", shapes(), "geometry", rounds)
-                rate = await files_by_eight(server, folder, rounds)
-                pattern, each, copied = await references(client, server, dataset, rounds)
+                async for figure in with_server(client, server, folder, dataset, rounds):
+                    yield figure
                 await client.tasks.delete(_TASK)
                 await asyncio.sleep(2)
         finally:
             server.stop()
-    return [
-        Figure(what="60,000 x 40,000 BigTIFF, check", value=milliseconds, unit="ms", asked=50),
-        Figure(what="60,000 x 40,000 BigTIFF, memory added", value=mib, unit="MiB", asked=30),
-        Figure(what="100,000 integers, provision", value=integers[0], unit="s", asked=1),
-        Figure(what="100,000 integers, read back", value=integers[1], unit="s", asked=1),
-        Figure(what="20,000 geometries, provision", value=geometries[0], unit="s", asked=3),
-        Figure(what="20,000 geometries, read back", value=geometries[1], unit="s", asked=3),
-        Figure(
-            what="1,000 files of 64 KiB by 8 clients", value=rate, unit="items/s", asked=2000,
-            more_is_better=True,
-        ),
-        Figure(what="10,000 references by one pattern", value=pattern, unit="s", asked=3),
-        Figure(what="10,000 references, each by its path", value=each, unit="s", asked=3),
-        Figure(what="bytes copied by references", value=copied, unit="bytes", asked=0),
-    ]  # fmt: skip
+
+
+async def with_server(
+    client: Client, server: ServerProcess, folder: Path, dataset: Path, rounds: int
+) -> AsyncIterator[Figure]:
+    """What goes through one."""
+    arrays = (
+        ("100,000 integers", "integers", list(range(_INTEGERS)), "integer", 1),
+        ("20,000 geometries", "shapes", shapes(), "geometry", 3),
+    )
+    for what, name, given, field, asked in arrays:
+        there, back = await there_and_back(client, name, given, field, rounds)
+        yield Figure(what=f"{what}, provision", value=there, unit="s", asked=asked)
+        yield Figure(what=f"{what}, read back", value=back, unit="s", asked=asked)
+    yield Figure(
+        what="1,000 files of 64 KiB by 8 clients", unit="items/s", asked=2000, more_is_better=True,
+        value=await files_by_eight(server, folder, rounds),
+    )  # fmt: skip
+    pattern, each, copied = await references(client, server, dataset, rounds)
+    yield Figure(what="10,000 references by one pattern", value=pattern, unit="s", asked=3)
+    yield Figure(what="10,000 references, each by its path", value=each, unit="s", asked=3)
+    yield Figure(what="bytes copied by references", value=copied, unit="bytes", asked=0)
+
+
+async def print_figures(engine_url: str, options: argparse.Namespace) -> None:
+    """Measure and print, each figure as soon as it is there, or all as JSON."""
+    found = {}
+    async for figure in measure(engine_url, options.rounds, options.folder):
+        found[figure.what] = figure.value
+        if not options.json:
+            print(figure.line(), flush=True)
+    if options.json:
+        print(json.dumps(found, indent=2))
 
 
 def main() -> None:
@@ -269,11 +285,7 @@ def main() -> None:
     engine_url = os.environ.get("DOCKER_HOST")
     if not engine_url:
         sys.exit("Set DOCKER_HOST to the socket of a container engine, unix:///….")
-    found = asyncio.run(measure(engine_url, options.rounds, options.folder))
-    if options.json:
-        print(json.dumps({one.what: one.value for one in found}, indent=2))
-    else:
-        print("\n".join(one.line() for one in found))
+    asyncio.run(print_figures(engine_url, options))
 
 
 if __name__ == "__main__":
