@@ -10,14 +10,14 @@ from hypothesis import HealthCheck, settings
 
 sys.path.insert(0, str(Path(__file__).parent))
 
-pytest_plugins = ["fixtures_database", "fixtures_rounds"]
+pytest_plugins = ["fixtures_database", "fixtures_rounds", "fixtures_tables"]
 
 # How long an example takes says something of the machine, and nothing of us.
 settings.register_profile("untimed", deadline=None, suppress_health_check=[HealthCheck.too_slow])
 settings.load_profile("untimed")
 
 _ROOT = Path(__file__).parent
-_QUICK = ("unit", "integration")
+_QUICK = ("unit", "integration", "fuzz")
 _REAL_PARTS_SECONDS = 120
 """Of a test with containers that says nothing else: the first of a session starts what all use."""
 

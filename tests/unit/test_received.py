@@ -14,7 +14,7 @@ from appengine_server.database.records import InputPart
 from appengine_server.errors import InvalidArgument
 from appengine_server.runs.layout import lay_out_once
 from appengine_server.runs.provisioning import missing
-from appengine_server.runs.read_back import read_back
+from appengine_server.runs.read_back import ArrayPart, read_back, read_back_part
 from appengine_server.runs.received import ReceivingLimits, check_received
 from appengine_server.runs.stored import StoredInput, StoredInputs
 from appengine_server.storage.layout import StorageLayout
@@ -249,6 +249,41 @@ def test_what_was_uploaded_is_read_back_also_in_part(
         "rows/1/array.yml": b"size: 1\n",
         "rows/1/0": b"3",
     }
+
+
+@pytest.mark.parametrize("type_", [*ODD_AND_CANONICAL, "file"])
+@pytest.mark.parametrize("part", [InputPart.WHOLE, InputPart.ITEMS])
+def test_a_part_of_an_array_is_read_without_the_rest(
+    layout: StorageLayout, task: Descriptor, type_: str, part: InputPart
+) -> None:
+    name = "files" if type_ == "file" else f"a_{type_}"
+    one, (_, content) = parameter(task, name), ODD_AND_CANONICAL.get(type_, (b"", b"bytes"))
+    files = {f"{name}/{index}": content for index in range(30)}
+    if part is InputPart.WHOLE:
+        files[f"{name}/array.yml"] = b"size: 30\n"
+    given = received(layout, one, files, part=part).by_name[name]
+    whole = read_back(layout, RUN, one, given)
+    assert isinstance(whole, ArrayValue)
+    for path in layout.base.rglob(f"{name}/1"):
+        path.unlink()  # what is not asked for is not looked at
+    found = read_back_part(layout, RUN, one, given, range(9, 12))
+    assert found == ArrayPart(items=found.items, first=9, size=30)
+    assert list(found.items) == list(whole.items[9:12])
+    beyond = read_back_part(layout, RUN, one, given, range(29, 40))
+    assert list(beyond.items) == [whole.items[29]]
+    nothing = read_back_part(layout, RUN, one, given, range(10**17, 10**17 + 5))
+    assert (list(nothing.items), nothing.size) == ([], 30)
+
+
+def test_a_part_of_an_array_of_arrays_has_whole_rows(
+    layout: StorageLayout, task: Descriptor
+) -> None:
+    one = parameter(task, "rows")
+    files = {f"rows/{index}/array.yml": b"size: 1\n" for index in range(3)}
+    files |= {f"rows/{index}/0": b"%d" % index for index in range(3)}
+    given = received(layout, one, {"rows/array.yml": b"size: 3\n", **files}).by_name["rows"]
+    found = read_back_part(layout, RUN, one, given, range(1, 3))
+    assert [row.items for row in found.items] == [(IntegerValue(1),), (IntegerValue(2),)]
 
 
 @pytest.mark.rule("array.item-order")

@@ -208,6 +208,8 @@ def with_nul() -> bytes:
         pytest.param(zip_of({"a/0.dcm": DICOM, "1.dcm": DICOM}), id="folder beside a file"),
         pytest.param(zip_of({f"{i}.dcm": DICOM for i in range(10_001)}), id="many files"),
         pytest.param(zip_of({"x" * 300: DICOM}), id="long name"),
+        pytest.param(zip_of({"a.dcm": DICOM}, compression=zipfile.ZIP_BZIP2), id="bzip2"),
+        pytest.param(zip_of({"a.dcm": DICOM}, compression=zipfile.ZIP_LZMA), id="lzma"),
     ],
 )
 def test_what_is_unsafe_is_refused(layout: StorageLayout, zipped: bytes) -> None:

@@ -16,6 +16,7 @@ from appengine_contract.layout import (
     companion_name,
     is_item_name,
     item_label,
+    item_name,
 )
 from appengine_contract.parameters.file import FileType
 from appengine_contract.parameters.geometry import GeometryType, read_collection
@@ -37,6 +38,8 @@ from appengine_contract.reading import (
     ReadOptions,
     TooLarge,
     child,
+    entry_at,
+    kind_of,
     list_folder,
     open_folder,
     printable,
@@ -166,6 +169,37 @@ class ArrayType(ParameterType):
 
     def names(self, stem: str) -> tuple[str, ...]:
         return (stem, stem + GEOJSON_SUFFIX) if self._holds_geometries() else (stem,)
+
+    def read_items(
+        self, path: Path, at: str, options: ReadOptions, wanted: range
+    ) -> list[Value] | None:
+        """The items at these indexes of an array that `read` found right; no other is looked at.
+
+        None where they do not all lie there, each under a name of its own.
+        """
+        findings = Findings()
+        try:
+            with entry_at(path / ARRAY_METADATA, options) as inside:
+                listing = self._kinds_of(inside.folder, wanted)
+                items = self._take_items(listing, at, options.direction, findings)
+                folder = str(path.relative_to(options.root))
+                above = Entry(
+                    folder=inside.folder, name=path.name, location=str(path), path=folder,
+                    kind=Kind.FOLDER,
+                )  # fmt: skip
+                array = _Folder(above, inside.folder, listing)
+                read = self._read_items(array, items, at, options, findings)
+        except OSError:
+            return None
+        values = [value for value in read if value is not None]
+        return values if len(values) == len(wanted) else None
+
+    def _kinds_of(self, folder: int, wanted: range) -> dict[str, Kind]:
+        if isinstance(self.subtype, TextType):  # opening one that is no file fails
+            return {item_name(index): Kind.FILE for index in wanted}
+        names = [name for index in wanted for name in self.subtype.names(item_name(index))]
+        kinds = {name: kind_of(folder, name) for name in names}
+        return {name: kind for name, kind in kinds.items() if kind is not Kind.ABSENT}
 
     def read_entry(
         self, entry: Entry, at: str, options: ReadOptions, findings: Findings

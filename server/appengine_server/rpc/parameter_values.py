@@ -31,7 +31,7 @@ from appengine_server.runs.outputs import (
     indexed_value,
     large_text_bytes,
 )
-from appengine_server.runs.read_back import read_back
+from appengine_server.runs.read_back import ArrayPart, part_of, read_back_part
 from appengine_server.runs.runs import Runs
 from appengine_server.runs.stored import StoredInput
 from appengine_server.storage.layout import StorageLayout
@@ -64,7 +64,8 @@ class _Found:
     """One parameter whose value can be had."""
 
     name: str
-    value: Callable[[], Awaitable[Value | None]]
+    value: Callable[[range], Awaitable[Value | ArrayPart | None]]
+    """Of an array only the items with the given indexes."""
     is_file: Callable[[str], bool]
     """Whether a path is a file of its own in the run's folder, so that it can be fetched."""
     from_default: bool = False
@@ -100,18 +101,18 @@ class ParameterValues:
         return await _paged(found, page)
 
     async def _output_value(
-        self, run_id: UUID, attempt: int, name: str, entry: Json | None
-    ) -> Value | None:
+        self, run_id: UUID, attempt: int, name: str, entry: Json | None, wanted: range
+    ) -> Value | ArrayPart | None:
         if entry is None:
             return None
-        return indexed_value(entry) or await self._outputs.value(run_id, attempt, name)
+        value = indexed_value(entry) or await self._outputs.value(run_id, attempt, name)
+        return part_of(value, wanted)
 
     async def _input_value(
-        self, run_id: UUID, parameter: Parameter, given: StoredInput
-    ) -> Value | None:
-        if not given.uploads():
-            return read_back(self._layout, run_id, parameter, given)
-        return await asyncio.to_thread(read_back, self._layout, run_id, parameter, given)
+        self, run_id: UUID, parameter: Parameter, given: StoredInput, wanted: range
+    ) -> Value | ArrayPart | None:
+        read = partial(read_back_part, self._layout, run_id, parameter, given, wanted)
+        return await asyncio.to_thread(read) if given.uploads() else read()
 
 
 def _always(_: str) -> bool:
@@ -169,10 +170,10 @@ class _Filling:
 
     async def add(self, found: _Found, first_item: int) -> int | None:
         """Add a parameter; answers the item at which the page is full, None if all fitted."""
-        value = await found.value()
+        value = await found.value(range(first_item, first_item + max(1, self._items_left)))
         message = pb.ParameterValue(parameter=found.name, from_default=found.from_default)
-        if isinstance(value, ArrayValue):
-            return self._add_items(message, found, value, first_item)
+        if isinstance(value, ArrayPart):
+            return self._add_items(message, found, value)
         if value is not None:
             message.value.CopyFrom(_message_of(value, found.name, found.is_file))
             message.content.CopyFrom(_content(found.name, value))
@@ -182,28 +183,25 @@ class _Filling:
         self.values.append(message)
         return None
 
-    def _add_items(
-        self, message: pb.ParameterValue, found: _Found, value: ArrayValue, first: int
-    ) -> int | None:
-        if self.values and (self._items_left <= 0 or self._bytes_left <= 0) and value.items:
-            return first
+    def _add_items(self, message: pb.ParameterValue, found: _Found, part: ArrayPart) -> int | None:
+        if self.values and (self._items_left <= 0 or self._bytes_left <= 0) and part.size:
+            return part.first
         items: list[value_pb2.Value] = []
-        index = first
-        for index in range(first, len(value.items)):
-            item = _message_of(value.items[index], f"{found.name}/{index}", found.is_file)
+        for index, value in enumerate(part.items, part.first):
+            item = _message_of(value, f"{found.name}/{index}", found.is_file)
             if items and (self._items_left <= 0 or item.ByteSize() > self._bytes_left):
                 break
             self._items_left -= 1
             self._bytes_left -= item.ByteSize()
             items.append(item)
-        end = first + len(items)
+        end = part.first + len(items)
         message.value.array.items.extend(items)
         message.value.array.SetInParent()
-        message.array_size = len(value.items)
-        message.first_index = first
+        message.array_size = part.size
+        message.first_index = part.first
         message.content.CopyFrom(value_pb2.FileReference(path=found.name))
         self.values.append(message)
-        return end if end < len(value.items) else None
+        return end if end < part.size else None
 
 
 def _content(name: str, value: Value) -> value_pb2.FileReference:

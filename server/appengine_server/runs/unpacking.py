@@ -28,6 +28,7 @@ _CHUNK_BYTES = 1 << 20
 _FOLDER_MODE = 0o755
 _FILE_MODE = 0o644
 _ENCRYPTED = 0x1
+_METHODS = frozenset({zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED})
 _MAC_FOLDER = "__MACOSX/"
 _TOO_LARGE = frozenset({"BUNDLE_TOO_LARGE"})
 
@@ -144,6 +145,8 @@ def _checked_name(entry: zipfile.ZipInfo, at: str) -> str:
         unsafe = "is a link or a device"
     if unsafe is None and entry.flag_bits & _ENCRYPTED:
         unsafe = "is encrypted"
+    if unsafe is None and entry.compress_type not in _METHODS:
+        unsafe = "is packed by another method than deflate"
     if unsafe is not None:
         raise _refusal(at, "ZIP_UNSAFE", f"the entry `{shown(name)}` of the zip {unsafe}")
     return plain_name(name)

@@ -268,7 +268,8 @@ class _Reading:
 def _counts(entry: zipfile.ZipInfo) -> bool:
     name = plain_name(entry.filename)
     is_litter = name.startswith("__MACOSX/") or posixpath.basename(name) == ".DS_Store"
-    return not entry.is_dir() and not is_litter
+    is_folder = entry.filename.endswith("/")  # zipfile's own test fails on an empty name
+    return not is_folder and not is_litter
 
 
 def _is_readable(entry: zipfile.ZipInfo) -> bool:

@@ -247,3 +247,26 @@ def test_what_cannot_be_sent_is_said(given, message):
 def test_a_missing_file_is_named():
     with pytest.raises(errors.LocalFileError, match="/none cannot be read: No such file"):
         plan_inputs(parameters(image="image"), {"image": Path("/none")}, 1000)
+
+
+@pytest.mark.rule("reference.many")
+def test_many_references_travel_in_requests():
+    rows = [[Reference(f"/data/{number:06}.tiff") for number in range(300)], []]
+    plan = plan_inputs(parameters(rows="array/array/image"), {"rows": rows}, 1000)
+    assert plan.uploads == []
+    [[value]] = plan.requests
+    first, second = value.value.array.items
+    assert [item.dataset.path for item in first.array.items] == [one.path for one in rows[0]]
+    assert not second.array.items
+
+
+@pytest.mark.rule("reference.many")
+def test_references_that_fill_several_requests_are_given_one_by_one():
+    given = [Reference(f"/data/{'x' * 200}/{number}.tiff") for number in range(20_000)]
+    plan = plan_inputs(parameters(slides="array/file"), {"slides": given}, 1000)
+    assert plan.uploads == []
+    assert len(plan.requests) > 1
+    cleared, *values = [value for request in plan.requests for value in request]
+    assert (list(cleared.index), len(cleared.value.array.items)) == ([], 0)
+    assert [list(value.index) for value in values] == [[index] for index in range(20_000)]
+    assert [value.value.dataset.path for value in values] == [one.path for one in given]

@@ -3,11 +3,13 @@ from __future__ import annotations
 import io
 import struct
 from pathlib import Path
+from typing import BinaryIO
 
 import numpy as np
 import pytest
 from appengine_contract.parameters.image import ImageType
 from appengine_contract.parameters.image_formats import formats
+from appengine_contract.problems import ContractError, Problem
 from appengine_contract.reading import ReadOptions
 from appengine_contract.values import FileValue, GeometryValue, ReferenceValue
 from PIL import Image
@@ -220,3 +222,54 @@ def test_only_bytes_and_references_are_images(where) -> None:
     assert ImageType().check(FileValue("x", 1), "x") == []
     assert ImageType().check(ReferenceValue("/data/x.svs"), "x") == []
     assert where(ImageType().check(GeometryValue("{}"), "x")) == {("x", "VALUE_KIND")}
+
+
+class _Unpacked:
+    """Stands for whoever unpacks zips: gives a folder, or refuses."""
+
+    def __init__(self, folder: Path, problem: Problem | None = None) -> None:
+        self.seen: list[tuple[bytes, str, str]] = []
+        self._folder = folder
+        self._problem = problem
+
+    def __call__(self, file: BinaryIO, path: str, at: str) -> Path:
+        file.seek(0)
+        self.seen.append((file.read(), path, at))
+        if self._problem is not None:
+            raise ContractError([self._problem])
+        return self._folder
+
+
+@pytest.mark.rule("image-type.zip")
+@pytest.mark.parametrize(
+    ("listed", "is_unpacked"),
+    [((), True), (("wsidicom",), True), (("png", "wsidicom"), True), (("png", "dicom"), False)],
+)
+def test_a_zip_counts_as_the_folder_that_is_in_it(
+    tmp_path: Path, where, listed: tuple[str, ...], is_unpacked: bool
+) -> None:
+    (tmp_path / "inputs").mkdir()
+    (tmp_path / "inputs" / "x").write_bytes(b"PK\x03\x04 zipped")
+    unpacked = _Unpacked(_slide(tmp_path, a=_dicom(9, 8), b=_dicom(7, 5)))
+    options = ReadOptions(root=tmp_path / "inputs", unpack=unpacked)
+    kind = ImageType(formats=listed, max_width=8)
+    reading = kind.read(tmp_path / "inputs" / "x", "slides[3]", options)
+    assert kind.takes_zip() is is_unpacked
+    if is_unpacked:
+        assert unpacked.seen == [(b"PK\x03\x04 zipped", "x", "slides[3]")]
+        assert where(reading.problems) == {("slides[3]", "IMAGE_TOO_WIDE")}
+        found = ImageType(formats=listed).read(tmp_path / "inputs" / "x", "x", options).value
+        size_bytes = len(_dicom(9, 8)) + len(_dicom(7, 5))
+        assert found == FileValue("x", size_bytes, file_count=2, format="wsidicom")
+    else:
+        assert unpacked.seen == []
+        assert where(reading.problems) == {("slides[3]", "IMAGE_FORMAT")}
+
+
+@pytest.mark.rule("image-type.zip-unsafe")
+def test_a_zip_that_is_refused_is_no_image(tmp_path: Path) -> None:
+    (tmp_path / "x").write_bytes(b"PK\x03\x04")
+    problem = Problem(path="x", reason="ZIP_UNSAFE", message="a link")
+    options = ReadOptions(root=tmp_path, unpack=_Unpacked(tmp_path, problem))
+    reading = ImageType().read(tmp_path / "x", "x", options)
+    assert (reading.value, reading.problems) == (None, (problem,))

@@ -9,6 +9,9 @@ def test_names_of_items_and_companions() -> None:
     assert layout.array_metadata(12) == b"size: 12\n"
     assert layout.item_label("groups", [0, 12]) == "groups[0][12]"
     assert layout.companion_name("image") == "image.geojson"
+    assert layout.item_name(12) == "12"
+    assert layout.item_path("groups", [0, 12]) == "groups/0/12"
+    assert layout.item_path("groups", []) == "groups"
 
 
 @pytest.mark.rule("array.layout")

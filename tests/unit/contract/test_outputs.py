@@ -66,6 +66,47 @@ def test_every_problem_of_every_output_is_listed(descriptors, folder, where) -> 
     assert checked.values == {}
 
 
+@pytest.mark.rule("output.all-problems")
+def test_a_missing_output_hides_nothing_of_those_behind_it(descriptors, folder, where) -> None:
+    (folder / "mean_area").write_bytes(b"x")
+    (folder / "nuclei").mkdir()
+    (folder / "nuclei" / "array.yml").write_bytes(b"size: 0")
+    (folder / "nuclei" / "odd").touch()
+    (folder / "odd").touch()
+    checked = check_outputs(descriptors.right(outputs=_NUCLEI), folder)
+    assert where(checked.problems) == {
+        ("count", "OUTPUT_MISSING"),
+        ("mean_area", "NOT_NUMBER"),
+        ("overlay", "OUTPUT_MISSING"),
+    }
+    assert str(checked.problems[0]) == ("count: the task did not write the output `count`")
+    assert [str(warning) for warning in checked.warnings] == [
+        "nuclei/odd: no item of the array; it is ignored",
+        "odd: `odd` is no declared output; ignored",
+    ]
+    assert list(checked.values) == ["nuclei"]
+
+
+def test_a_folder_of_too_many_entries_has_no_outputs(descriptors, folder) -> None:
+    for name in ("count", "a", "b"):
+        (folder / name).write_bytes(b"1")
+    options = ReadOptions(root=folder, max_entries=2)
+    checked = check_outputs(descriptors.right(outputs=_NUCLEI), folder, options)
+    assert (checked.values, checked.warnings) == ({}, ())
+    [problem] = checked.problems
+    assert problem.reason == "OUTPUT_TOO_LARGE"
+    assert str(problem) == "the output folder has more than 2 entries"
+
+
+def test_extra_entries_beyond_a_hundred_are_one_warning(descriptors, folder) -> None:
+    for number in range(102):
+        (folder / f"extra-{number:03}").touch()
+    warnings = check_outputs(descriptors.right(), folder).warnings
+    assert len(warnings) == 101
+    assert str(warnings[99]) == "extra-099: `extra-099` is no declared output; ignored"
+    assert str(warnings[100]) == "and 2 more entries that are no outputs"
+
+
 @pytest.mark.rule("output.shape")
 def test_a_folder_is_no_file(descriptors, folder, where) -> None:
     (folder / "table").mkdir()

@@ -178,6 +178,19 @@ def test_a_name_with_nul_is_refused(bundle: Path) -> None:
     assert reasons(read(bundle)) == ["BUNDLE_UNSAFE_ENTRY"]
 
 
+def test_an_entry_without_a_name_has_no_use(bundle: Path) -> None:
+    write_zip(bundle, {"X": b"", "descriptor.yml": descriptor(), "i.tar": small_image()})
+    packed = bundle.read_bytes()
+    place = packed.index(b"PK\x01\x02")
+    record = bytearray(packed[place:])
+    record[28:30] = b"\0\0"  # the length of its name, and of what follows that
+    record[30:32] = b"\1\0"
+    bundle.write_bytes(packed[:place] + record)
+    checked = read(bundle)
+    assert reasons(checked) == []
+    assert "BUNDLE_EXTRA" in [warning.reason for warning in checked.warnings]
+
+
 @pytest.mark.rule("bundle.no-encryption")
 def test_encrypted_entries_are_refused(bundle: Path) -> None:
     write_zip(bundle, {"descriptor.yml": descriptor(), "image.tar": small_image()})

@@ -74,6 +74,8 @@ def plan_inputs(
         value = to_value(parameter.type, one, name)
         if value.ByteSize() <= max_inline_bytes:
             values.append(run_service_pb2.InputValue(parameter=name, value=value))
+        elif _leaf_kind(parameter.type) in FILE_KINDS:  # many references: nothing to upload
+            values += _reference_values(name, value)
         else:
             source = following_links(_entries_of(name, value))
             uploads.append(PlannedUpload(parameter=name, part=_WHOLE, source=source))
@@ -87,6 +89,12 @@ def _has_files(declared: task_pb2.ParameterType, given: object) -> bool:
         return False
     items = items_of(given)
     return items is not None and any(_has_files(declared.array.subtype, item) for item in items)
+
+
+def _leaf_kind(declared: task_pb2.ParameterType) -> str:
+    while kind_of(declared) == "array":
+        declared = declared.array.subtype
+    return kind_of(declared)
 
 
 def _file_uploads(parameter: task_pb2.Parameter, given: object) -> Iterator[PlannedUpload]:
@@ -172,6 +180,17 @@ def _item_references(
                 index=[int(part) for part in path.split("/")[1:]],
                 value=value_pb2.Value(dataset=reference),
             )
+
+
+def _reference_values(name: str, value: value_pb2.Value) -> Iterator[run_service_pb2.InputValue]:
+    """An array of references whole, or item by item where one request has no room for it."""
+    if value.ByteSize() <= MAX_REQUEST_BYTES:
+        yield run_service_pb2.InputValue(parameter=name, value=value)
+        return
+    empty = value_pb2.Value(array=value_pb2.ArrayValue())
+    yield run_service_pb2.InputValue(parameter=name, value=empty)
+    for index, item in enumerate(value.array.items):
+        yield run_service_pb2.InputValue(parameter=name, index=[index], value=item)
 
 
 def _entries_of(path: str, value: value_pb2.Value) -> Iterator[tuple[str, Content]]:

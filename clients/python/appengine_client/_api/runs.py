@@ -38,6 +38,8 @@ ENDED = frozenset(
 _TAKES_INPUTS = frozenset({run_pb2.RUN_STATE_CREATED, run_pb2.RUN_STATE_PROVISIONED})
 _CHANGING = UnaryRetries(total_seconds=60.0)
 """Calls that store values or remove files."""
+_MOST_ITEMS = 10_000
+"""Items of arrays in one answer: the most that a server gives."""
 
 
 class Runs:
@@ -214,7 +216,7 @@ class Runs:
 
     async def inputs(self, run_id: str, parameter: str = "") -> Sequence[pb.ParameterValue]:
         """The inputs with their values in the order of the descriptor, or the one that is named."""
-        request = pb.GetRunInputsRequest(run_id=run_id, parameter=parameter)
+        request = pb.GetRunInputsRequest(run_id=run_id, parameter=parameter, page_size=_MOST_ITEMS)
         pages_seen: list[Iterable[pb.ParameterValue]] = []
         while True:
             page = await self._connection.call(self._stub.GetRunInputs, request)
@@ -225,7 +227,7 @@ class Runs:
 
     async def outputs(self, run_id: str, parameter: str = "") -> Sequence[pb.ParameterValue]:
         """The outputs of a run that SUCCEEDED in the order of the descriptor, or the named one."""
-        request = pb.GetRunOutputsRequest(run_id=run_id, parameter=parameter)
+        request = pb.GetRunOutputsRequest(run_id=run_id, parameter=parameter, page_size=_MOST_ITEMS)
         pages_seen: list[Iterable[pb.ParameterValue]] = []
         while True:
             page = await self._connection.call(self._stub.GetRunOutputs, request)
