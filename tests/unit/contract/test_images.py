@@ -204,6 +204,18 @@ def test_a_flat_folder_of_dicom_files_is_an_image(tmp_path, where) -> None:
 
 
 @pytest.mark.rule("image-type.wsidicom")
+def test_the_largest_file_of_a_folder_gives_its_size(tmp_path, where) -> None:
+    path = _slide(tmp_path, flat=_dicom(60, 1), square=_dicom(20, 21), tall=_dicom(1, 50))
+    options = ReadOptions(root=tmp_path)
+    assert ImageType(max_width=20, max_height=21).read(path, "x", options).problems == ()
+    problems = ImageType(max_width=19, max_height=20).read(path, "x", options).problems
+    assert [str(problem) for problem in problems] == [
+        "x: 20 pixels are wider than 19",
+        "x: 21 pixels are higher than 20",
+    ]
+
+
+@pytest.mark.rule("image-type.wsidicom")
 def test_other_folders_are_no_images(tmp_path, where) -> None:
     path = _slide(tmp_path, good=_dicom(), bad=b"text")
     (path / "inner").mkdir()
