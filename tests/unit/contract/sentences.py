@@ -67,6 +67,9 @@ _TYPES = (
     "{id: array, subtype: {id: array, subtype: geometry}, min_size: 1}",
     "{id: array, subtype: geometry, max_size: 1}",
     "{id: array, subtype: image}",
+    "{id: array, subtype: datetime}",
+    "{id: array, subtype: {id: number, gt: 9}}",
+    "{id: array, subtype: {id: enumeration, values: [one]}}",
 )
 _VALUES: tuple[Value, ...] = (
     BooleanValue(True),
@@ -81,6 +84,7 @@ _VALUES: tuple[Value, ...] = (
     StringValue("x" * 71),
     StringValue("a\0b"),
     StringValue("a\ud800b"),
+    StringValue("\udfff ends it"),
     EnumerationValue("three"),
     DateTimeValue("2019-06-01T00:00:00"),
     DateTimeValue("2021-01-01T00:00:00Z"),
@@ -88,6 +92,7 @@ _VALUES: tuple[Value, ...] = (
     GeometryValue('{"type": "Point", "coordinates": [1, "2"]}'),
     FileValue("x", 3),
     ReferenceValue("/data/x"),
+    ReferenceValue("data/x"),
     ReferencePattern("/data/*"),
     ArrayValue((IntegerValue(1),)),
     ArrayValue((BooleanValue(True), IntegerValue(1), NullValue(), IntegerValue(4))),
@@ -225,6 +230,8 @@ A:
   description: d
   type: {id: datetime, before: "2020-01-01T00:00:00Z", after: "2021-01-01T00:00:00Z"}
 B: {description: d, type: {id: number, gt: 5, leq: 5}}
+C: {description: d, type: datetime, default: 2020}
+D: {description: d, type: {id: enumeration, values: [2020]}, default: 2020}
 """
 
 _INDEXES = ([], [-1], [0], [3], [99], [0, 0], [0, 99], [0, 0, 0], [0, 0, 0, 0], [10**30])

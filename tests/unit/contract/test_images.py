@@ -278,6 +278,16 @@ def test_a_zip_counts_as_the_folder_that_is_in_it(
         assert where(reading.problems) == {("slides[3]", "IMAGE_FORMAT")}
 
 
+@pytest.mark.rule("image-type.zip")
+def test_what_is_wrong_in_a_zip_is_named_below_its_item(tmp_path: Path, where) -> None:
+    (tmp_path / "inputs").mkdir()
+    (tmp_path / "inputs" / "x").write_bytes(b"PK\x03\x04")
+    unpacked = _Unpacked(_slide(tmp_path, good=_dicom(), bad=b"text"))
+    options = ReadOptions(root=tmp_path / "inputs", unpack=unpacked)
+    reading = ImageType().read(tmp_path / "inputs" / "x", "slides[3]", options)
+    assert where(reading.problems) == {("slides[3]/bad", "IMAGE_FORMAT")}
+
+
 @pytest.mark.rule("image-type.zip-unsafe")
 def test_a_zip_that_is_refused_is_no_image(tmp_path: Path) -> None:
     (tmp_path / "x").write_bytes(b"PK\x03\x04")

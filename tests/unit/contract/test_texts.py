@@ -169,3 +169,11 @@ def test_date_times_are_compared_as_instants_with_bounds_excluded(where) -> None
 def test_a_timestamp_becomes_text_in_utc(seconds: int, nanoseconds: int, text: str) -> None:
     assert timestamp_text(seconds, nanoseconds) == text
     assert instant_nanoseconds(text) == seconds * 10**9 + nanoseconds
+
+
+@pytest.mark.parametrize("data", ["\u00a0DAB", "DAB\u2003", "XDAB", "\x1cDAB"])
+def test_only_ascii_whitespace_round_a_value_of_an_enumeration_is_no_data(
+    read_bytes, where, data: str
+) -> None:
+    reading = read_bytes(EnumerationType(values=("H", "DAB")), data.encode())
+    assert where(reading.problems) == {("x", "NOT_IN_VALUES")}
