@@ -295,3 +295,23 @@ def test_a_zip_that_is_refused_is_no_image(tmp_path: Path) -> None:
     options = ReadOptions(root=tmp_path, unpack=_Unpacked(tmp_path, problem))
     reading = ImageType().read(tmp_path / "x", "x", options)
     assert (reading.value, reading.problems) == (None, (problem,))
+
+
+@pytest.mark.rule("image-type.dimensions")
+def test_the_size_of_a_png_has_no_sign() -> None:
+    head = b"\x89PNG\r\n\x1a\n\0\0\0\rIHDR" + struct.pack(">II", 2**32 - 1, 2**31)
+    assert formats.dimensions("png", io.BytesIO(head)) == (2**32 - 1, 2**31)
+
+
+@pytest.mark.rule("image-type.wsidicom")
+def test_what_is_wrong_in_a_folder_is_told_of_its_files(tmp_path: Path) -> None:
+    path = _slide(tmp_path, broken=bytes(128) + b"DICM", text=b"text")
+    (path / "inner").mkdir()
+    reading = ImageType(max_width=9).read(path, "x", ReadOptions(root=tmp_path))
+    told = {problem.path: problem.message for problem in reading.problems}
+    assert told["x/inner"] == "a folder of WSI-DICOM files must be flat; this is a folder in it"
+    assert told["x/text"] == "a folder is an image only if every file in it is DICOM; this is not"
+    assert told["x/broken"].startswith("width and height cannot be read: ")
+    few = ReadOptions(root=tmp_path, max_entries=2)
+    [problem] = ImageType().read(path, "x", few).problems
+    assert str(problem) == "x: the folder holds too many files"

@@ -177,3 +177,17 @@ def test_only_ascii_whitespace_round_a_value_of_an_enumeration_is_no_data(
 ) -> None:
     reading = read_bytes(EnumerationType(values=("H", "DAB")), data.encode())
     assert where(reading.problems) == {("x", "NOT_IN_VALUES")}
+
+
+@pytest.mark.rule("string.disk")
+@pytest.mark.parametrize("size", [16_383, 16_384, 16_385, (1 << 20) + 16_384, 3 << 20])
+def test_long_texts_are_read_whole(tmp_path: Path, size: int) -> None:
+    text = ("0123456789abcdef" * (size // 16 + 1))[:size]
+    (tmp_path / "x").write_text(text)
+    options = ReadOptions(root=tmp_path, max_text_bytes=size)
+    assert StringType().read(tmp_path / "x", "x", options).value == StringValue(text)
+
+
+def test_a_text_may_have_the_one_length_that_is_allowed(descriptors) -> None:
+    kind = descriptors.type_of("{id: string, min_length: 3, max_length: 3}")
+    assert kind.check(StringValue("abc"), "x") == []
