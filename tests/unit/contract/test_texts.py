@@ -179,7 +179,6 @@ def test_only_ascii_whitespace_round_a_value_of_an_enumeration_is_no_data(
     assert where(reading.problems) == {("x", "NOT_IN_VALUES")}
 
 
-@pytest.mark.rule("string.disk")
 @pytest.mark.parametrize("size", [16_383, 16_384, 16_385, (1 << 20) + 16_384, 3 << 20])
 def test_long_texts_are_read_whole(tmp_path: Path, size: int) -> None:
     text = ("0123456789abcdef" * (size // 16 + 1))[:size]
