@@ -56,6 +56,8 @@ class Reading:
     value: Value | None
     problems: tuple[Problem, ...] = ()
     warnings: tuple[Problem, ...] = ()
+    is_canonical: bool = False
+    """Of an input: every text in it lies there as we write it ourselves."""
 
 
 @dataclass(slots=True)
@@ -64,6 +66,8 @@ class Findings:
 
     problems: list[Problem] = field(default_factory=list)
     warnings: list[Problem] = field(default_factory=list)
+    is_canonical: bool = True
+    """Until a text of an input was found in another form than ours."""
 
     def problem(self, at: str, reason: str, message: str) -> None:
         """Add something wrong with what is named `at`."""

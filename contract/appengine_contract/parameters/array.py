@@ -325,6 +325,7 @@ def _read_texts(
     direction: Direction = options.direction
     limit = options.max_text_bytes
     odd: dict[int, Value | None] = {}
+    read: list[bytes] = []
 
     def contents() -> Iterator[tuple[bytes, str]]:
         for position, (name, place) in enumerate(names):
@@ -333,7 +334,10 @@ def _read_texts(
                 odd[position] = subtype.read_entry(entry, place, options, findings)
                 continue
             try:
-                yield read_bytes(array.descriptor, name, limit=limit), place
+                data = read_bytes(array.descriptor, name, limit=limit)
+                if direction == "input":
+                    read.append(data)
+                yield data, place
                 continue
             except TooLarge:
                 findings.problem(place, "OUTPUT_TOO_LARGE", f"it has more than {limit} bytes")
@@ -341,7 +345,12 @@ def _read_texts(
                 unreadable(place, error, findings)
             odd[position] = None
 
-    values = iter(subtype.decode_items(contents(), direction, findings))
+    decoded = subtype.decode_items(contents(), direction, findings)
+    for value, data in zip(decoded, read, strict=False):  # of outputs nothing was kept
+        if value is not None and subtype.encode(value) != data:
+            findings.is_canonical = False
+            break
+    values = iter(decoded)
     return [odd[position] if position in odd else next(values) for position in range(len(names))]
 
 

@@ -119,6 +119,7 @@ class ParameterType(ABC):
             value=None if findings.problems else value,
             problems=limited(findings.problems, at),
             warnings=limited(findings.warnings, at),
+            is_canonical=options.direction == "input" and findings.is_canonical,
         )
 
     @abstractmethod
@@ -163,7 +164,12 @@ class TextType(ParameterType):
             if target is None:
                 return None
             data = read_text_entry(target, at, options, findings)
-            return None if data is None else self.decode(data, at, options.direction, findings)
+            if data is None:
+                return None
+            value = self.decode(data, at, options.direction, findings)
+            if value is not None and self.encode(value) != data:
+                findings.is_canonical = False
+            return value
 
 
 def write_file(name: str, data: bytes, *, folder: int | None = None) -> None:

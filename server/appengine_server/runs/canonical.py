@@ -21,27 +21,30 @@ from appengine_server.storage.beneath import remove_tree
 from appengine_server.storage.commit import commit_tree
 
 
-def make_canonical(type_: ParameterType, value: Value, path: Path, scratch: Path) -> None:
+def make_canonical(
+    type_: ParameterType, value: Value, path: Path, scratch: Path, *, texts: bool
+) -> None:
     """Rewrite what lies at `path`, and was read as `value`, where its form is not ours.
 
-    `scratch` is a folder on the same file system. The bytes of files and images stay as they are.
-    Raises OSError; after a crash at any moment the same value is read there again.
+    `texts` says whether a text may have another form than ours; folders always may. `scratch` is a
+    folder on the same file system. The bytes of files and images stay as they are. Raises OSError;
+    after a crash at any moment the same value is read there again.
     """
     if isinstance(type_, ArrayType) and isinstance(value, ArrayValue):
-        _array(type_, value, path, scratch)
-    elif isinstance(type_, TextType):
+        _array(type_, value, path, scratch, texts=texts)
+    elif isinstance(type_, TextType) and texts:
         _replace_content(path, type_.encode(value), scratch)
 
 
-def _array(type_: ArrayType, value: ArrayValue, path: Path, scratch: Path) -> None:
+def _array(type_: ArrayType, value: ArrayValue, path: Path, scratch: Path, *, texts: bool) -> None:
     if not path.is_dir():
         _unfold(type_, value, path, scratch)
         return
-    if isinstance(type_.subtype, TextType):
-        _texts(type_.subtype, value, path, scratch)
-    elif isinstance(type_.subtype, ArrayType):
+    if isinstance(type_.subtype, ArrayType):
         for index, item in enumerate(value.items):
-            make_canonical(type_.subtype, item, path / item_name(index), scratch)
+            make_canonical(type_.subtype, item, path / item_name(index), scratch, texts=texts)
+    elif isinstance(type_.subtype, TextType) and texts:
+        _texts(type_.subtype, value, path, scratch)
     _replace_content(path / ARRAY_METADATA, array_metadata(len(value.items)), scratch)
     kept = _names(type_, len(value.items))
     for name in os.listdir(path):

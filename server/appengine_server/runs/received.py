@@ -90,7 +90,7 @@ class _Receiving:
         self._problems: list[Problem] = []
         self._items: dict[Index, StoredInput] = {}
         self._companions: list[Index] = []
-        self._canonical: list[tuple[ParameterType, Value, Path]] = []
+        self._canonical: list[tuple[ParameterType, Value, Path, bool]] = []
 
     def whole(self) -> Received:
         self._name_alone(self._name)
@@ -200,7 +200,7 @@ class _Receiving:
         if reading.value is None:
             return None
         canonical = self._tree / item_path(self._name, index)
-        self._canonical.append((type_, reading.value, canonical))
+        self._canonical.append((type_, reading.value, canonical, not reading.is_canonical))
         if isinstance(type_, ArrayType):
             self._check_companions(type_, self._tree / path, at)
         return replace(_stored(type_, reading.value, self._upload), warnings=reading.warnings)
@@ -236,8 +236,8 @@ class _Receiving:
         """Refuse what is wrong; what is right gets its form."""
         if self._problems:
             raise InvalidArgument(refusal, problems=self._problems)
-        for type_, value, path in self._canonical:
-            make_canonical(type_, value, path, self._scratch)
+        for type_, value, path, texts in self._canonical:
+            make_canonical(type_, value, path, self._scratch, texts=texts)
         self._unpacker.put_in_place(self._tree)
 
 

@@ -17,6 +17,7 @@ from appengine_contract.parameters.array import ArrayType
 from appengine_contract.parameters.file import FileType
 from appengine_contract.parameters.geometry import GeometryType, check_companion
 from appengine_contract.parameters.image import ImageType
+from appengine_contract.parameters.integer import IntegerType
 from appengine_contract.parameters.type import ParameterType
 from appengine_contract.problems import Problem
 from appengine_contract.reading import Direction, ReadOptions
@@ -55,6 +56,7 @@ _TYPES = (
     "{id: number, geq: 3.75, leq: 4, nan_allowed: true, infinity_allowed: true}",
     "{id: string, min_length: 3, max_length: 70}",
     "{id: enumeration, values: [one, two]}",
+    "{id: enumeration, values: [a, b, c, d, e, f, g, h, i, j, k, l]}",
     "datetime",
     '{id: datetime, before: "2020-01-01T00:00:00+01:00", after: "2019-01-01T00:00:00Z"}',
     "geometry",
@@ -65,6 +67,9 @@ _TYPES = (
     "{id: array, subtype: {id: array, subtype: geometry}, min_size: 1}",
     "{id: array, subtype: geometry, max_size: 1}",
     "{id: array, subtype: image}",
+    "{id: array, subtype: datetime}",
+    "{id: array, subtype: {id: number, gt: 9}}",
+    "{id: array, subtype: {id: enumeration, values: [one]}}",
 )
 _VALUES: tuple[Value, ...] = (
     BooleanValue(True),
@@ -78,6 +83,8 @@ _VALUES: tuple[Value, ...] = (
     StringValue("ab"),
     StringValue("x" * 71),
     StringValue("a\0b"),
+    StringValue("a\ud800b"),
+    StringValue("\udfff ends it"),
     EnumerationValue("three"),
     DateTimeValue("2019-06-01T00:00:00"),
     DateTimeValue("2021-01-01T00:00:00Z"),
@@ -85,6 +92,7 @@ _VALUES: tuple[Value, ...] = (
     GeometryValue('{"type": "Point", "coordinates": [1, "2"]}'),
     FileValue("x", 3),
     ReferenceValue("/data/x"),
+    ReferenceValue("data/x"),
     ReferencePattern("/data/*"),
     ArrayValue((IntegerValue(1),)),
     ArrayValue((BooleanValue(True), IntegerValue(1), NullValue(), IntegerValue(4))),
@@ -140,6 +148,9 @@ _SHAPES = (
     '{"type": "LineString", "coordinates": [[1, 2]]}',
     '{"type": "LineString", "coordinates": [1]}',
     '{"type": "MultiLineString", "coordinates": [1]}',
+    '{"type": "MultiLineString", "coordinates": [[], [[1, 2], [3, 4]], [[1, 2]]]}',
+    '{"type": "MultiPolygon", "coordinates": [[], [[], [[0, 0], [1, 1], [0, 0]]]]}',
+    '{"type": "MultiPoint", "coordinates": [[1, 2], [1, true]]}',
     '{"type": "Polygon", "coordinates": [1]}',
     '{"type": "Polygon", "coordinates": [[[0, 0], [1, 1], [0, 0]]]}',
     '{"type": "Polygon", "coordinates": [[[0, 0], [1, 0], [1, 1], [0, 1]]]}',
@@ -219,7 +230,15 @@ A:
   description: d
   type: {id: datetime, before: "2020-01-01T00:00:00Z", after: "2021-01-01T00:00:00Z"}
 B: {description: d, type: {id: number, gt: 5, leq: 5}}
+C: {description: d, type: datetime, default: 2020}
+D: {description: d, type: {id: enumeration, values: [2020]}, default: 2020}
 """
+
+_INDEXES = ([], [-1], [0], [3], [99], [0, 0], [0, 99], [0, 0, 0], [0, 0, 0, 0], [10**30])
+_DEEP = (
+    ArrayType(subtype=ArrayType(subtype=GeometryType(), max_size=0), max_size=3),
+    ArrayType(subtype=ArrayType(subtype=IntegerType())),
+)
 
 
 def all_sentences() -> Iterator[str]:
@@ -240,6 +259,10 @@ def all_sentences() -> Iterator[str]:
             f"shape {text[:120]}", _type_of("geometry").check(GeometryValue(text), "x")
         )
         yield from _told("companion", check_companion(text.encode(), "x"))
+    for number, kind in enumerate(_DEEP):
+        for indexes in _INDEXES:
+            what = f"index {indexes} in {number}"
+            yield from _told(what, kind.check_index(indexes, "x", guard=99))
     for text in _COLLECTIONS:
         found = ArrayType(subtype=GeometryType()).check(GeometryValue(text), "x")
         yield from _told(f"collection {text}", found)

@@ -370,3 +370,42 @@ def test_a_large_array_costs_little_more_than_the_file_system_takes(tmp_path) ->
     kind.write(value, tmp_path / "x")
     assert _read(tmp_path, kind).value == value
     assert os.times().user - start < 1  # measured at 0.05 s
+
+
+@pytest.mark.rule("array.layout")
+def test_thousands_of_geometries_come_back_in_their_order(tmp_path: Path) -> None:
+    kind = ArrayType(subtype=GeometryType())
+    texts = [f'{{"type":"Point","coordinates":[{number},0]}}' for number in range(4001)]
+    value = ArrayValue(tuple(map(GeometryValue, texts)))
+    assert kind.check(value, "x") == []
+    kind.write(value, tmp_path / "x")
+    assert kind.read(tmp_path / "x", "x", ReadOptions(root=tmp_path)).value == value
+    (tmp_path / "x" / "3000").write_text("{}")
+    (tmp_path / "x" / "5").write_bytes(b"\xff")
+    reading = kind.read(tmp_path / "x", "x", ReadOptions(root=tmp_path))
+    assert {(one.path, one.reason) for one in reading.problems} == {
+        ("x[5]", "NOT_UTF8"),
+        ("x[3000]", "GEOMETRY_TYPE"),
+    }
+
+
+@pytest.mark.rule("array.layout")
+def test_only_arrays_of_geometries_may_be_one_file(tmp_path: Path, where) -> None:
+    assert ArrayType(subtype=GeometryType()).names("x") == ("x", "x.geojson")
+    assert ArrayType(subtype=IntegerType()).names("x") == ("x",)
+    (tmp_path / "x").mkdir()
+    (tmp_path / "x" / "array.yml").write_bytes(b"size: 0")
+    (tmp_path / "x" / "0.geojson").write_bytes(b"{}")
+    rows = ArrayType(subtype=ArrayType(subtype=IntegerType()))
+    reading = rows.read(tmp_path / "x", "x", ReadOptions(root=tmp_path))
+    assert where(reading.warnings) == {("x/0.geojson", "OUTPUT_EXTRA")}
+
+
+def test_a_collection_that_is_no_text_is_told_with_its_array(tmp_path: Path, where) -> None:
+    kind = ArrayType(subtype=GeometryType())
+    (tmp_path / "x").write_bytes(b"\xff")
+    reading = kind.read(tmp_path / "x", "shapes", ReadOptions(root=tmp_path))
+    assert where(reading.problems) == {("shapes", "NOT_UTF8")}
+    (tmp_path / "x").write_bytes(b" " * 20_000)
+    reading = kind.read(tmp_path / "x", "shapes", ReadOptions(root=tmp_path, max_text_bytes=19_999))
+    assert where(reading.problems) == {("shapes", "OUTPUT_TOO_LARGE")}

@@ -1,7 +1,8 @@
 from __future__ import annotations
 
 import pytest
-from appengine_contract.dependencies import matching_groups
+from appengine_contract.dependencies import check_sizes, matching_groups
+from appengine_contract.values import ArrayValue, NullValue
 
 _HEAD = """inputs:
   image: {description: d, type: image}
@@ -87,4 +88,16 @@ def test_groups_are_the_connected_arrays_of_both_sides(descriptors) -> None:
     assert matching_groups(descriptor) == (
         ("inputs/a", "inputs/b", "outputs/a", "outputs/c"),
         ("inputs/x", "inputs/y"),
+    )
+
+
+@pytest.mark.rule("dependency.matching-groups")
+def test_arrays_of_different_sizes_are_listed_with_them() -> None:
+    group = ("inputs/a", "inputs/absent", "outputs/a", "outputs/c")
+    sizes = {"inputs/a": 1, "outputs/a": 2, "outputs/c": 1}
+    values = {name: ArrayValue((NullValue(),) * size) for name, size in sizes.items()}
+    [problem] = check_sizes([group, ("inputs/a", "outputs/c")], values)
+    assert (problem.path, problem.reason) == ("a", "MATCHING_SIZE")
+    assert problem.message == (
+        "these arrays must have the same size: inputs/a has 1, outputs/a has 2, outputs/c has 1"
     )

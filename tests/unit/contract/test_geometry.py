@@ -156,3 +156,12 @@ def test_a_companion_may_cross_itself_but_has_structure(where) -> None:
     assert check_companion(_geometry("Polygon", _BOW_TIE).encode(), "x") == []
     assert where(check_companion(b"{}", "x")) == {("x", "GEOMETRY_TYPE")}
     assert where(check_companion(b"\xff", "x")) == {("x", "NOT_UTF8")}
+
+
+@pytest.mark.rule("geometry.circle")
+@pytest.mark.parametrize("radius", [0.5, 1, 1e-9])
+def test_a_circle_may_be_small(radius: float) -> None:
+    point = {"type": "Point", "coordinates": [1, 2]}
+    properties = {"subType": "Circle", "radius": radius}
+    feature = {"type": "Feature", "geometry": point, "properties": properties}
+    assert GeometryType().check(GeometryValue(json.dumps(feature)), "x") == []

@@ -204,6 +204,18 @@ def test_a_flat_folder_of_dicom_files_is_an_image(tmp_path, where) -> None:
 
 
 @pytest.mark.rule("image-type.wsidicom")
+def test_the_largest_file_of_a_folder_gives_its_size(tmp_path, where) -> None:
+    path = _slide(tmp_path, flat=_dicom(60, 1), square=_dicom(20, 21), tall=_dicom(1, 50))
+    options = ReadOptions(root=tmp_path)
+    assert ImageType(max_width=20, max_height=21).read(path, "x", options).problems == ()
+    problems = ImageType(max_width=19, max_height=20).read(path, "x", options).problems
+    assert [str(problem) for problem in problems] == [
+        "x: 20 pixels are wider than 19",
+        "x: 21 pixels are higher than 20",
+    ]
+
+
+@pytest.mark.rule("image-type.wsidicom")
 def test_other_folders_are_no_images(tmp_path, where) -> None:
     path = _slide(tmp_path, good=_dicom(), bad=b"text")
     (path / "inner").mkdir()
@@ -266,6 +278,16 @@ def test_a_zip_counts_as_the_folder_that_is_in_it(
         assert where(reading.problems) == {("slides[3]", "IMAGE_FORMAT")}
 
 
+@pytest.mark.rule("image-type.zip")
+def test_what_is_wrong_in_a_zip_is_named_below_its_item(tmp_path: Path, where) -> None:
+    (tmp_path / "inputs").mkdir()
+    (tmp_path / "inputs" / "x").write_bytes(b"PK\x03\x04")
+    unpacked = _Unpacked(_slide(tmp_path, good=_dicom(), bad=b"text"))
+    options = ReadOptions(root=tmp_path / "inputs", unpack=unpacked)
+    reading = ImageType().read(tmp_path / "inputs" / "x", "slides[3]", options)
+    assert where(reading.problems) == {("slides[3]/bad", "IMAGE_FORMAT")}
+
+
 @pytest.mark.rule("image-type.zip-unsafe")
 def test_a_zip_that_is_refused_is_no_image(tmp_path: Path) -> None:
     (tmp_path / "x").write_bytes(b"PK\x03\x04")
@@ -273,3 +295,23 @@ def test_a_zip_that_is_refused_is_no_image(tmp_path: Path) -> None:
     options = ReadOptions(root=tmp_path, unpack=_Unpacked(tmp_path, problem))
     reading = ImageType().read(tmp_path / "x", "x", options)
     assert (reading.value, reading.problems) == (None, (problem,))
+
+
+@pytest.mark.rule("image-type.dimensions")
+def test_the_size_of_a_png_has_no_sign() -> None:
+    head = b"\x89PNG\r\n\x1a\n\0\0\0\rIHDR" + struct.pack(">II", 2**32 - 1, 2**31)
+    assert formats.dimensions("png", io.BytesIO(head)) == (2**32 - 1, 2**31)
+
+
+@pytest.mark.rule("image-type.wsidicom")
+def test_what_is_wrong_in_a_folder_is_told_of_its_files(tmp_path: Path) -> None:
+    path = _slide(tmp_path, broken=bytes(128) + b"DICM", text=b"text")
+    (path / "inner").mkdir()
+    reading = ImageType(max_width=9).read(path, "x", ReadOptions(root=tmp_path))
+    told = {problem.path: problem.message for problem in reading.problems}
+    assert told["x/inner"] == "a folder of WSI-DICOM files must be flat; this is a folder in it"
+    assert told["x/text"] == "a folder is an image only if every file in it is DICOM; this is not"
+    assert told["x/broken"].startswith("width and height cannot be read: ")
+    few = ReadOptions(root=tmp_path, max_entries=2)
+    [problem] = ImageType().read(path, "x", few).problems
+    assert str(problem) == "x: the folder holds too many files"

@@ -105,6 +105,8 @@ def test_extra_entries_beyond_a_hundred_are_one_warning(descriptors, folder) -> 
     assert len(warnings) == 101
     assert str(warnings[99]) == "extra-099: `extra-099` is no declared output; ignored"
     assert str(warnings[100]) == "and 2 more entries that are no outputs"
+    assert {warning.reason for warning in warnings} == {"OUTPUT_EXTRA"}
+    assert warnings[100].path == ""
 
 
 @pytest.mark.rule("output.shape")

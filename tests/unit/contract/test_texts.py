@@ -169,3 +169,24 @@ def test_date_times_are_compared_as_instants_with_bounds_excluded(where) -> None
 def test_a_timestamp_becomes_text_in_utc(seconds: int, nanoseconds: int, text: str) -> None:
     assert timestamp_text(seconds, nanoseconds) == text
     assert instant_nanoseconds(text) == seconds * 10**9 + nanoseconds
+
+
+@pytest.mark.parametrize("data", ["\u00a0DAB", "DAB\u2003", "XDAB", "\x1cDAB"])
+def test_only_ascii_whitespace_round_a_value_of_an_enumeration_is_no_data(
+    read_bytes, where, data: str
+) -> None:
+    reading = read_bytes(EnumerationType(values=("H", "DAB")), data.encode())
+    assert where(reading.problems) == {("x", "NOT_IN_VALUES")}
+
+
+@pytest.mark.parametrize("size", [16_383, 16_384, 16_385, (1 << 20) + 16_384, 3 << 20])
+def test_long_texts_are_read_whole(tmp_path: Path, size: int) -> None:
+    text = ("0123456789abcdef" * (size // 16 + 1))[:size]
+    (tmp_path / "x").write_text(text)
+    options = ReadOptions(root=tmp_path, max_text_bytes=size)
+    assert StringType().read(tmp_path / "x", "x", options).value == StringValue(text)
+
+
+def test_a_text_may_have_the_one_length_that_is_allowed(descriptors) -> None:
+    kind = descriptors.type_of("{id: string, min_length: 3, max_length: 3}")
+    assert kind.check(StringValue("abc"), "x") == []
