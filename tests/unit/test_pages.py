@@ -44,7 +44,22 @@ def test_a_forged_number_token_is_refused(keys: list[object]) -> None:
         pages.read_number_token(pages.make_token(QUERY, *keys), QUERY, count=2)
 
 
-@pytest.mark.parametrize("text", ["[" * 100_000, '"' + "x" * 100_000 + '"', "9" * 5000, "{", ""])
+@pytest.mark.parametrize(
+    "keys", [[], [1], [1, "a", 2], [True, "a"], [-1, "a"], [1 << 50, "a"], [1, 2], [1, "\ud800"]]
+)
+def test_a_forged_path_token_is_refused(keys: list[object]) -> None:
+    with pytest.raises(InvalidArgument):
+        pages.read_path_token(pages.make_token(QUERY, *keys), QUERY)
+
+
+def test_the_longest_path_fits_into_a_token() -> None:
+    path = "/".join(["\x01" * 255] * 16)[:4095]
+    assert pages.read_path_token(pages.make_token(QUERY, 3, path), QUERY) == (3, path)
+
+
+@pytest.mark.parametrize(
+    "text", ["[" * 20_000, "[" * 100_000, '"' + "x" * 100_000 + '"', "9" * 5000, "{", ""]
+)
 def test_a_token_that_is_no_list_of_ours_is_refused(text: str) -> None:
     token = base64.urlsafe_b64encode(text.encode()).decode() or "!"
     with pytest.raises(InvalidArgument):

@@ -16,7 +16,8 @@ from appengine_server.errors import InvalidArgument
 
 _DEFAULT_SIZE = 100
 _LARGEST_SIZE = 1000
-_LONGEST_TOKEN = 1024  # longer ones are not ours, and may be nested without end
+_MOST_ENTRIES = 1 << 40
+_LONGEST_TOKEN = 40 << 10  # with a path of 4 KiB, each byte of it escaped; longer are not ours
 
 
 def page_size(asked: int, *, default: int = _DEFAULT_SIZE, largest: int = _LARGEST_SIZE) -> int:
@@ -52,7 +53,7 @@ def read_token(token: str, query: str) -> list[Any] | None:
         raise _refused()
     try:
         found = json.loads(base64.urlsafe_b64decode(token.encode()))
-    except (binascii.Error, ValueError) as error:
+    except (binascii.Error, ValueError, RecursionError) as error:
         raise _refused() from error
     if not isinstance(found, list) or not found or found[0] != query:
         raise _refused()
@@ -85,6 +86,21 @@ def read_number_token(token: str, query: str, *, count: int) -> list[int] | None
     if len(keys) != count or not all(type(key) is int and key >= 0 for key in keys):
         raise _refused()
     return keys
+
+
+def read_path_token(token: str, query: str) -> tuple[int, str] | None:
+    """The keys of a token behind a path: how many came before, and the path."""
+    keys = read_token(token, query)
+    if keys is None:
+        return None
+    try:
+        count, path = keys
+        path.encode()
+    except (ValueError, AttributeError) as error:
+        raise _refused() from error
+    if type(count) is not int or not 0 <= count < _MOST_ENTRIES:
+        raise _refused()
+    return count, path
 
 
 def _refused() -> InvalidArgument:

@@ -28,6 +28,7 @@ from appengine_server.runs.outputs import INLINE_VALUE_BYTES
 from appengine_server.runs.transfers import Transfers, UploadStatus
 from appengine_server.settings import StorageSettings
 from appengine_server.storage.downloads import read_chunks
+from appengine_server.storage.listing import Stretch
 from appengine_server.storage.tree import Place
 from appengine_server.storage.writer import UploadWriter
 from appengine_server.version import VERSION
@@ -116,11 +117,14 @@ class StorageService(pb_grpc.StorageServiceServicer):
     ) -> pb.ListFilesResponse:
         query = pages.query_of(request)
         size = pages.page_size(request.page_size, default=1000, largest=10_000)
-        [first] = pages.read_number_token(request.page_token, query, count=1) or [0]
-        tree = await self._transfers.plan(caller_of(context), parse.resource(request.resource))
-        end = first + size
-        token = pages.make_token(query, end) if end < len(tree.entries) else ""
-        entries = [framing.entry_message(entry) for entry in tree.entries[first:end]]
+        first, after = pages.read_path_token(request.page_token, query) or (0, "")
+        stretch = Stretch(after=after, first_index=first, limit=size)
+        name = parse.resource(request.resource)
+        found = await self._transfers.files(caller_of(context), name, stretch)
+        entries = [framing.entry_message(entry) for entry in found[:size]]
+        token = ""
+        if len(found) > size:
+            token = pages.make_token(query, first + size, found[size - 1].path)
         return pb.ListFilesResponse(entries=entries, next_page_token=token)
 
     async def Download(  # type: ignore[override]  # framing writes the messages

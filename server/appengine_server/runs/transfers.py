@@ -54,9 +54,9 @@ from appengine_server.runs.upload_quota import UploadQuota
 from appengine_server.storage.commit import commit_tree
 from appengine_server.storage.layout import StorageLayout
 from appengine_server.storage.limits import Claim
-from appengine_server.storage.listing import Links, Tree, plan_tree
+from appengine_server.storage.listing import Links, Stretch, Tree, list_stretch, plan_tree
 from appengine_server.storage.quota import no_raw_os_errors
-from appengine_server.storage.tree import Place
+from appengine_server.storage.tree import Entry, Place
 from appengine_server.storage.uploads import Uploads
 from appengine_server.storage.writer import UploadWriter
 from appengine_server.tasks.tasks import REMOVE_UPLOAD, Request
@@ -246,14 +246,24 @@ class Transfers:
 
         Raises EtagMismatch when an etag is given and the content is no longer of it.
         """
-        principal = await self._reader(caller, name)
-        run = await self._runs.get(principal, name.run_id)
-        root = await self._root(principal, run, name)
-        links = await self._links(caller, principal, run, name)
+        root, links = await self._listed(caller, name)
         tree = await plan_tree(root, name.path, links=links)
         if etag and etag != tree.etag:
             raise EtagMismatch("The content has changed since: begin the download again.")
         return tree
+
+    async def files(
+        self, caller: Caller, name: ResourceName, stretch: Stretch
+    ) -> tuple[Entry, ...]:
+        """A part of the files of a resource, and one more where there are more."""
+        root, links = await self._listed(caller, name)
+        return await list_stretch(root, name.path, stretch, links=links)
+
+    async def _listed(self, caller: Caller, name: ResourceName) -> tuple[Path, Links]:
+        principal = await self._reader(caller, name)
+        run = await self._runs.get(principal, name.run_id)
+        root = await self._root(principal, run, name)
+        return root, await self._links(caller, principal, run, name)
 
     async def _reader(self, caller: Caller, name: ResourceName) -> Principal:
         """As whom a caller reads: an agent sees the inputs of its run, and nothing else."""

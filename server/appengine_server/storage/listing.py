@@ -11,7 +11,8 @@ import errno
 import os
 import stat
 from array import array
-from collections.abc import Callable, Container, Mapping, Sequence
+from collections.abc import Callable, Container, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -34,6 +35,7 @@ _NO_SUCH_PATH = frozenset({errno.ENOENT, errno.ENOTDIR, errno.ELOOP, errno.EXDEV
 _EXECUTABLE = 0o755
 _MAX_PROBLEMS = 1000
 _ETAG_STEP = 4096  # entries that are hashed at once
+_STAT_STEP = 4096  # names of a folder that are looked at together
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -89,6 +91,39 @@ class Tree:
         return Place(bytes=self.starts[-1], entries=len(self.entries))
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Stretch:
+    """A part of a listing: what comes behind a path, until there are more entries than asked."""
+
+    after: str = ""
+    """Empty begins at the front."""
+    first_index: int = 0
+    """Of the first entry behind it."""
+    limit: int
+
+    def is_over(self, path: str) -> bool:
+        """Whether a path and all that is in it come before the stretch."""
+        key, after = _order(path), _order(self.after)
+        return key < after and after[: len(key)] != key
+
+    def holds(self, path: str) -> bool:
+        """Whether the entry of this path comes behind `after`."""
+        return not self.after or _order(path) > _order(self.after)
+
+
+async def list_stretch(
+    root: Path, path: str, stretch: Stretch, *, links: Links = NO_LINKS
+) -> tuple[Entry, ...]:
+    """The entries of a stretch, one more than its limit where there are more.
+
+    They have the order and the indexes of `plan_tree`, which raises the same; what comes before
+    them is not looked at.
+    """
+    with no_raw_os_errors(root):
+        tree = await asyncio.to_thread(list_tree, root, path, links=links, stretch=stretch)
+        return tree.entries
+
+
 async def plan_tree(root: Path, path: str = "", *, links: Links = NO_LINKS) -> Tree:
     """List a folder of ours, or the file or folder at `path` in it, in the order of a download.
 
@@ -100,9 +135,11 @@ async def plan_tree(root: Path, path: str = "", *, links: Links = NO_LINKS) -> T
         return await asyncio.to_thread(list_tree, root, path, links=links)
 
 
-def list_tree(root: Path, path: str = "", *, links: Links = NO_LINKS) -> Tree:
+def list_tree(
+    root: Path, path: str = "", *, links: Links = NO_LINKS, stretch: Stretch | None = None
+) -> Tree:
     """What `plan_tree` does. Blocks on the disk. Raises OSError as well."""
-    listing = _Listing(links)
+    listing = _Listing(links, stretch)
     try:
         with opened(root) as root_fd:
             if path:
@@ -167,28 +204,47 @@ class _Child:
 class _Listing:
     """A walk under way. Not recursive: depth is the task's choice."""
 
-    def __init__(self, links: Links) -> None:
+    def __init__(self, links: Links, stretch: Stretch | None = None) -> None:
         self._links = links
+        self._stretch = stretch
+        self._first_index = stretch.first_index if stretch is not None else 0
         self._elsewhere: dict[int, LinkedFile] = {}
         self._entries: list[Entry] = []
         self._starts = array("q", [0])
         self._stamps: list[tuple[int, int]] = []
         self._problems: list[Problem] = []
 
-    def walk(self, root_fd: int, first: list[_Child]) -> None:
+    def walk(self, root_fd: int, first: Iterable[_Child]) -> None:
         """Add `first` and everything below."""
         waiting = [iter(first)]
-        while waiting:
+        while waiting and not self._has_enough():
             child = next(waiting[-1], None)
             if child is None:
                 waiting.pop()
+            elif self._is_over(child.path):
+                continue
             elif child.target and (inside := self._content_of(child)) is not None:
                 waiting.append(iter(inside))
             elif self._add(child) is EntryKind.FOLDER:
                 waiting.append(iter(self.children(root_fd, child.path)))
 
-    def children(self, root_fd: int, folder: str) -> list[_Child]:
-        """What is in a folder, in order. Empty when it has gone meanwhile."""
+    def children(self, root_fd: int, folder: str) -> Iterator[_Child]:
+        """What is in a folder, in order. Nothing when it has gone meanwhile."""
+        prefix = f"{folder}/" if folder else ""
+        with self._opened(root_fd, folder) as fd:
+            names = sorted(os.listdir(fd), key=os.fsencode) if fd is not None else []
+        if self._stretch is not None:
+            names = [name for name in names if not self._is_over(prefix + name)]
+        # In steps, for a stretch may want only a few of them, and descriptors are scarce.
+        for first in range(0, len(names), _STAT_STEP):
+            with self._opened(root_fd, folder) as fd:
+                if fd is None:
+                    return
+                found = [_child(fd, prefix, name) for name in names[first : first + _STAT_STEP]]
+            yield from found
+
+    @contextmanager
+    def _opened(self, root_fd: int, folder: str) -> Iterator[int | None]:
         try:
             fd = open_beneath(root_fd, folder or ".", os.O_RDONLY | os.O_DIRECTORY)
         except OSError as error:
@@ -196,22 +252,18 @@ class _Listing:
                 raise
             if error.errno == errno.EACCES:
                 self._leave_out(folder, "FOLDER_UNREADABLE", "the folder cannot be read")
-            return []
-        prefix = f"{folder}/" if folder else ""
+            yield None
+            return
         try:
-            with os.scandir(fd) as inside:
-                found = [(entry.name, entry.stat(follow_symlinks=False)) for entry in inside]
-            found.sort(key=_in_bytes)
-            return [
-                _Child(
-                    prefix + name,
-                    status,
-                    os.readlink(name, dir_fd=fd) if stat.S_ISLNK(status.st_mode) else "",
-                )
-                for name, status in found
-            ]
+            yield fd
         finally:
             os.close(fd)
+
+    def _is_over(self, path: str) -> bool:
+        return self._stretch is not None and self._stretch.is_over(path)
+
+    def _has_enough(self) -> bool:
+        return self._stretch is not None and len(self._entries) > self._stretch.limit
 
     def tree(self, root: Path) -> Tree:
         """All that was added."""
@@ -253,11 +305,13 @@ class _Listing:
         return kind
 
     def _append(self, path: str, kind: EntryKind, found: os.stat_result, target: str) -> None:
+        if self._stretch is not None and not self._stretch.holds(path):
+            return
         size = found.st_size if kind is EntryKind.FILE else 0
         executable = kind is EntryKind.FILE and found.st_mode & 0o100
         self._entries.append(
             Entry(
-                index=len(self._entries),
+                index=self._first_index + len(self._entries),
                 path=path,
                 kind=kind,
                 size_bytes=size,
@@ -291,8 +345,14 @@ class _Listing:
         return hasher.hexdigest(length=16)
 
 
-def _in_bytes(pair: tuple[str, os.stat_result]) -> bytes:
-    return os.fsencode(pair[0])
+def _child(folder: int, prefix: str, name: str) -> _Child:
+    found = os.stat(name, dir_fd=folder, follow_symlinks=False)
+    return _Child(prefix + name, found, _link_target(name, found, folder))
+
+
+def _order(path: str) -> list[bytes]:
+    """By this a folder comes before what is in it, and names are compared byte by byte."""
+    return os.fsencode(path).split(b"/") if path else []
 
 
 def _kind_of(mode: int) -> EntryKind | None:

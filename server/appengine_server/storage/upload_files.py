@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import errno
 import os
+from contextlib import suppress
 from dataclasses import dataclass
 
 from appengine_contract.problems import Problem
 
-from appengine_server.errors import DataLoss, InvalidArgument, NotFound
+from appengine_server.errors import DataLoss, InvalidArgument, NotFound, UploadTaken
 from appengine_server.storage import generations, journal
 from appengine_server.storage.beneath import Beneath, start_writing_out, sync_file_system
 from appengine_server.storage.checksums import crc32c_of_file, digest_of_file
@@ -48,6 +49,7 @@ class UploadFiles:
         self._recorded_here = 0
         self._record_torn = False
         self._records_to_sync = False
+        self._sync_failed = False
         self._to_write_out_bytes = 0
         self._grown = state.open_file.path if state.open_file is not None else None
         """The file that was open at the last record: it may have grown since."""
@@ -123,7 +125,9 @@ class UploadFiles:
         unrecorded = reached.entries_here - self._recorded_here
         paths = self._new_paths[:unrecorded]
         if self._beneath is not None:
+            self._sync_failed = True  # a second sync may succeed although the first lost bytes
             _sync(self._beneath, paths, self._grown)
+            self._sync_failed = False
         self._record(journal.step_record(reached.place, reached.open_file, paths))
         self._grown = reached.open_file.path if reached.open_file is not None else None
         del self._new_paths[:unrecorded]  # `apply` only ever appends
@@ -147,8 +151,13 @@ class UploadFiles:
         self._close_tree()
         generations.publish(self._held)
 
-    def roll_back(self) -> None:
-        """Give back what was written since the last record. Only `close` may follow."""
+    def roll_back(self, whole: Reached | None) -> None:
+        """Give back what was written since `whole`, a moment before a write failed, or since the
+        last record. Only `close` may follow.
+        """
+        if whole is not None and not self._sync_failed:
+            with suppress(OSError, UploadTaken):  # the disk may have no room for the record
+                self.persist(whole)
         self._close_tree()
         generations.roll_back(self._held)
 

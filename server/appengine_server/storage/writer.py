@@ -209,7 +209,8 @@ class UploadWriter:
         except OSError as error:
             needed_bytes = self._files.missing_bytes(written)
             refusal = from_os_error(error, folder=self._upload, needed_bytes=needed_bytes)
-            await self._drop(refusal, self._files.roll_back)
+            whole = self._reached if written is not None else None
+            await self._drop(refusal, self._files.roll_back, whole)
             raise refusal from error
         except InvalidArgument as error:
             await self._drop(error, self._files.fail, error.message)
