@@ -28,6 +28,8 @@ from appengine_server.storage.limits import UploadLimits
 from appengine_server.storage.quota import FreeSpace
 from appengine_server.storage.uploads import Uploads
 
+pytestmark = pytest.mark.timeout(120)  # some fill the database first
+
 HOUR, DAY = timedelta(hours=1), timedelta(days=1)
 
 
