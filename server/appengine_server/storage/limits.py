@@ -36,7 +36,7 @@ class UploadLimits:
     """Most files, folders and links of an upload."""
     check_link: LinkCheck = check_link_target
     """Raises PathRefused for a path and target of a link that may not be."""
-    persist_bytes: int = 30 << 20
+    persist_bytes: int = 28 << 20
     """What was received is at most so far ahead of what is persisted. With what is on its way
     it is what a killed server costs, 36 MiB at most; half as much would be twice the syncs."""
     persist_seconds: float = 1.0
