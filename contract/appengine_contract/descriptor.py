@@ -19,7 +19,8 @@ from appengine_contract.yaml_document import compose
 from appengine_contract.yaml_tree import Fields, Report, as_text, describe
 
 _NAME = re.compile(r"[a-zA-Z0-9_\s\-]{3,30}", re.ASCII)
-_NAMESPACE = re.compile(r"[a-zA-Z0-9_]+(\.[a-zA-Z0-9_-]+)+", re.ASCII)
+NAMESPACE = re.compile(r"[a-zA-Z0-9_]+(\.[a-zA-Z0-9_-]+)+", re.ASCII)
+"""The form of a task's namespace, matched whole."""
 _VERSION = re.compile(
     r"(0|[1-9]\d*)\.(0|[1-9]\d*)\.(0|[1-9]\d*)"
     r"(-(0|[1-9]\d*|\d*[a-zA-Z-][0-9a-zA-Z-]*)(\.(0|[1-9]\d*|\d*[a-zA-Z-][0-9a-zA-Z-]*))*)?"
@@ -190,7 +191,7 @@ def _read_identity(root: Fields) -> _Identity:
         ),
         name_short=root.text("name_short") or "",
         namespace=_formatted(
-            root, "namespace", _NAMESPACE, "names joined by dots, such as `com.example.lab`"
+            root, "namespace", NAMESPACE, "names joined by dots, such as `com.example.lab`"
         ),
         version=_formatted(root, "version", _VERSION, "a semantic version such as `1.0.0`"),
         description=description,

@@ -90,9 +90,10 @@ def main() -> None:
 
 
 def _health(reviewed: Reviewed, address: str | None) -> int:
-    settings = reviewed.settings.rpc
-    if reviewed.wrong:
-        return _refused(SettingsRefused("\n".join(map(str, reviewed.wrong))))
+    try:
+        settings = reviewed.usable().rpc
+    except SettingsRefused as refusal:
+        return _refused(refusal)
     try:
         check_health(address or own_address(settings), certificate=settings.tls_certificate_file)
     except NotServing as refusal:
@@ -117,10 +118,8 @@ async def _doctor(reviewed: Reviewed, *, as_json: bool) -> int:
 
 
 async def _sweep(reviewed: Reviewed, *, dry_run: bool, as_json: bool) -> int:
-    if reviewed.wrong:
-        return _refused(SettingsRefused("\n".join(map(str, reviewed.wrong))), does="sweep")
     try:
-        swept = await sweep_once(reviewed.settings, dry_run=dry_run)
+        swept = await sweep_once(reviewed.usable(), dry_run=dry_run)
     except _REFUSALS as refusal:
         return _refused(refusal, does="sweep")
     if as_json:

@@ -430,16 +430,16 @@ class Reviewed:
     """Whole: in place of what is wrong stands its default."""
     wrong: Sequence[WrongSetting]
 
+    def usable(self) -> Settings:
+        """The settings. Raises SettingsRefused with one sentence per wrong setting."""
+        if self.wrong:
+            raise SettingsRefused("\n".join(map(str, self.wrong)))
+        return self.settings
+
 
 def read_settings() -> Settings:
-    """Read and check every setting from the environment.
-
-    Raises SettingsRefused with one sentence per wrong setting.
-    """
-    reviewed = review_settings()
-    if reviewed.wrong:
-        raise SettingsRefused("\n".join(map(str, reviewed.wrong)))
-    return reviewed.settings
+    """Read and check every setting from the environment. Raises as `Reviewed.usable`."""
+    return review_settings().usable()
 
 
 def review_settings() -> Reviewed:

@@ -17,14 +17,20 @@ _NEW_OBJECTS = 20_000
 
 
 @cache
-def keep_buffers() -> None:
-    """Keep freed memory for the next buffer, in this process, from the first call on.
+def suit_transfers() -> None:
+    """Treat memory as transfers need it, in this process, from the first call on."""
+    _collect_rarely()
+    _keep_buffers()
 
-    Without glibc it only makes looks for garbage rarer.
-    """
+
+def _collect_rarely() -> None:
     first, *others = gc.get_threshold()
     if 0 < first < _NEW_OBJECTS:
         gc.set_threshold(_NEW_OBJECTS, *others)
+
+
+def _keep_buffers() -> None:
+    """Keep freed memory for the next buffer. Does nothing without glibc."""
     mallopt = getattr(ctypes.CDLL(None), "mallopt", None)
     if mallopt is None:
         return

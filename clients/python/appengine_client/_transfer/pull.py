@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Protocol
 
 from appengine_client._rpc.retries import Patience, is_resumable
-from appengine_client._transfer.allocator import keep_buffers
+from appengine_client._transfer.allocator import suit_transfers
 from appengine_client._transfer.notes import Notes, read_notes
 from appengine_client._transfer.parts import Parts, take_parts
 from appengine_client._transfer.places import Place
@@ -66,7 +66,7 @@ class Pull:
         What has the same name in the target is replaced. Nothing is in the target before all has
         arrived. Raises the last error once nothing has come for as long as `patience` allows.
         """
-        keep_buffers()
+        suit_transfers()
         # In the target itself: it may be a mount, and only there a rename is atomic.
         parts = await asyncio.to_thread(take_parts, self.target, self.name)
         is_worth_keeping = False

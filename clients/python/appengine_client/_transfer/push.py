@@ -12,7 +12,7 @@ from appengine.v1 import storage_service_pb2 as pb
 
 from appengine_client._rpc.retries import Patience, is_resumable
 from appengine_client._transfer import framing
-from appengine_client._transfer.allocator import keep_buffers
+from appengine_client._transfer.allocator import suit_transfers
 from appengine_client._transfer.places import ChunkPlan, UploadState
 from appengine_client._transfer.reader import ChunkReader, from_proto, keep_alive, to_proto
 from appengine_client._transfer.source import Source
@@ -68,7 +68,7 @@ class Push:
         `resume` asks first what the server already holds, for an upload that was begun earlier.
         Raises the last error once nothing has got through for as long as `patience` allows.
         """
-        keep_buffers()
+        suit_transfers()
         error: AppEngineError | None = None
         while True:
             try:

@@ -8,10 +8,11 @@ from importlib.resources import files
 from pathlib import Path
 from string import Template
 
+from appengine_contract.descriptor import NAMESPACE
+
 from appengine_client.errors import InvalidValue, LocalFileError
 
 _NAME = re.compile(r"[A-Za-z][A-Za-z0-9_-]{2,29}", re.ASCII)
-_NAMESPACE = re.compile(r"[A-Za-z0-9_]+(\.[A-Za-z0-9_-]+)+", re.ASCII)
 _FILLED_IN = ("descriptor.yml", "README.md")
 _AS_THEY_ARE = ("Dockerfile", "task.py", "parameters.py", "test_task.py")
 
@@ -27,7 +28,7 @@ def make_task(name: str, namespace: str | None, parent: Path) -> Path:
             f"{name!r} cannot name a task: take 3 to 30 letters, digits, - and _, a letter first"
         )
     namespace = namespace or f"org.example.{name}"
-    if not _NAMESPACE.fullmatch(namespace):
+    if not NAMESPACE.fullmatch(namespace):
         raise InvalidValue(
             f"{namespace!r} is no namespace: join names by dots, such as com.example.{name}"
         )
