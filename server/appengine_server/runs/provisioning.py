@@ -223,6 +223,7 @@ def _check_bytes(value: Value, at: str) -> list[Problem]:
         return [
             problem
             for index, item in enumerate(value.items)
+            if isinstance(item, ArrayValue | FileValue)
             for problem in _check_bytes(item, f"{at}[{index}]")
         ]
     if isinstance(value, FileValue):

@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 from appengine.v1 import storage_service_pb2, task_pb2, value_pb2
 from appengine_client import LocalFile, Reference, errors, to_python
+from appengine_client._api import provisioning
 from appengine_client._api.provisioning import plan_inputs
 from appengine_client._api.values import number_text, text_on_disk, to_value
 from appengine_client.transfer import Source
@@ -141,8 +142,10 @@ def test_small_values_travel_in_one_request():
 
 
 def test_large_values_are_uploaded_in_their_form_on_disk():
-    given = {"a": list(range(3)), "b": "x" * 50, "c": [[True], []]}
-    plan = plan_inputs(parameters(a="array/integer", b="string", c="array/array/boolean"), given, 5)
+    given = {"a": ["0", "1", "2"], "b": "x" * 50, "c": [["true"], []]}
+    plan = plan_inputs(
+        parameters(a="array/string", b="string", c="array/array/enumeration"), given, 5
+    )
     assert not plan.requests
     uploads = {upload.parameter: sent(upload.source) for upload in plan.uploads}
     assert uploads == {
@@ -155,6 +158,18 @@ def test_large_values_are_uploaded_in_their_form_on_disk():
             "c/1/array.yml": b"size: 0\n",
         },
     }
+
+
+def test_many_short_values_travel_as_values_as_far_as_a_request_has_room(monkeypatch):
+    monkeypatch.setattr(provisioning, "MAX_REQUEST_BYTES", 1000)
+    given = {"fits": list(range(200)), "too_many": [[0.5] * 200]}
+    plan = plan_inputs(parameters(fits="array/integer", too_many="array/array/number"), given, 5)
+    [[value]] = plan.requests
+    assert (value.parameter, len(value.value.array.items)) == ("fits", 200)
+    [upload] = plan.uploads
+    files = sent(upload.source)
+    assert len(files) == 200 + 2
+    assert (files["too_many/0/array.yml"], files["too_many/0/9"]) == (b"size: 200\n", b"0.5")
 
 
 def test_many_values_are_split_over_requests():

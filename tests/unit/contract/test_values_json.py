@@ -58,7 +58,23 @@ def test_numbers_survive_a_database_that_knows_only_decimals(number: float) -> N
     assert repr(found.value) == repr(number)
 
 
-@pytest.mark.parametrize("document", [{}, {"integer": 5, "number": "5"}, {"int": 5}, {"file": {}}])
+def test_an_array_of_one_kind_names_it_once() -> None:
+    value = ArrayValue((IntegerValue(5), IntegerValue(7)))
+    assert to_json(value) == {"array": {"integer": [5, 7]}}
+
+
+def test_arrays_are_read_as_rows_have_them_from_before() -> None:
+    document = {"array": [{"integer": 5}, {"integer": 7}]}
+    assert from_json(document) == ArrayValue((IntegerValue(5), IntegerValue(7)))
+
+
+@pytest.mark.parametrize(
+    "document",
+    [
+        {}, {"integer": 5, "number": "5"}, {"int": 5}, {"file": {}},
+        {"array": {"int": [5]}}, {"array": {"integer": 5}}, {"array": {}}, {"array": 5},
+    ],
+)  # fmt: skip
 def test_other_documents_are_refused(document) -> None:
     with pytest.raises(ValueError, match=r"kind|wrong"):
         from_json(document)

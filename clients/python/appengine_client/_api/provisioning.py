@@ -25,6 +25,8 @@ from appengine_client.errors import InvalidValue
 
 MAX_REQUEST_BYTES = 3 * 1024 * 1024
 """Values of one request together; gRPC takes 4 MiB."""
+_SHORT_KINDS = ("boolean", "integer", "number", "datetime")
+"""Many of them are few bytes: as files of an upload they would cost a hundred times that."""
 _WHOLE = storage_service_pb2.INPUT_PART_WHOLE
 
 
@@ -72,7 +74,8 @@ def plan_inputs(
             values += _item_references(parameter, one)
             continue
         value = to_value(parameter.type, one, name)
-        if value.ByteSize() <= max_inline_bytes:
+        is_short = _leaf_kind(parameter.type) in _SHORT_KINDS
+        if value.ByteSize() <= (MAX_REQUEST_BYTES if is_short else max_inline_bytes):
             values.append(run_service_pb2.InputValue(parameter=name, value=value))
         elif _leaf_kind(parameter.type) in FILE_KINDS:  # many references: nothing to upload
             values += _reference_values(name, value)
