@@ -26,7 +26,7 @@ def compose(source: bytes, report: Report) -> Fields | None:
     """The mapping at the root of one YAML document, or None with an error in the report."""
     if len(source) > _LARGEST_SOURCE_BYTES:
         message = (
-            f"the descriptor has {len(source)} bytes; at most {_LARGEST_SOURCE_BYTES} are allowed"
+            f"the document has {len(source)} bytes; at most {_LARGEST_SOURCE_BYTES} are allowed"
         )
         report.error("", "BUNDLE_TOO_LARGE", message)
         return None
@@ -66,7 +66,7 @@ def _compose(text: str) -> Node | None:
 def _checked_root(root: Node | None, report: Report) -> Fields | None:
     if not isinstance(root, MappingNode):
         found = "nothing" if root is None else describe(root)
-        message = f"the descriptor must be a mapping, found {found}"
+        message = f"a mapping is expected at the top, found {found}"
         report.errors.append(_syntax(message, line_of(root) if root else 1))
         return None
     try:
@@ -106,5 +106,5 @@ def _marked(error: yaml.MarkedYAMLError) -> Problem:
 
 def _syntax(message: str, line: int | None) -> Problem:
     where = f" (line {line})" if line else ""
-    message = f"the descriptor cannot be read: {message}{where}"
+    message = f"the YAML cannot be read: {message}{where}"
     return Problem(path="", reason="DESCRIPTOR_SYNTAX", message=message, line=line)
