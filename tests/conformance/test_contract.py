@@ -15,7 +15,7 @@ from appengine.v1 import storage_service_pb2 as storage
 from appengine.v1.run_service_pb2 import InputValue, ProvisionInputsRequest
 from appengine.v1.value_pb2 import Value
 from appengine_client import LocalFile, Reference
-from appengine_client.errors import FailedPrecondition
+from appengine_client.errors import FailedPrecondition, InvalidArgument
 from appengine_client.transfer import following_links
 
 from tests.conformance.pictures import slide
@@ -436,3 +436,40 @@ def test_what_is_not_given_is_its_default_or_nothing(place: Place) -> None:
     run = ended(engine, run)
     assert run.state == SUCCEEDED, run.failure
     assert seen(engine, run) == {"level": b"7", "cleared": b"1"}
+
+
+@pytest.mark.rule("output.exit-code", "output.kept")
+def test_a_task_that_crashes_fails_whatever_it_has_written(place: Place) -> None:
+    engine = place.engine
+    run = engine.run("echo 5 > /outputs/count; exit 3", outputs={"count": "integer"})
+    assert run.state == FAILED
+    assert run.failure.reason == run_pb2.FAILURE_REASON_TASK_EXIT_CODE
+    assert run.failure.exit_code == 3
+    assert engine.left_behind(run) == ["count"]
+    with pytest.raises(FailedPrecondition):
+        engine.client.runs.outputs(run.id)
+
+
+@pytest.mark.rule("reference.inside", "reference.found", "reference.changed")
+def test_references_are_refused_by_name_at_once_and_again_at_the_start(
+    place: Place, datasets: Path, tmp_path: Path
+) -> None:
+    engine = place.engine
+    (tmp_path / "secret").write_bytes(b"of somebody else")
+    (datasets / "file").write_bytes(b"of the dataset")
+    (datasets / "away").symlink_to(tmp_path / "secret")
+    task = engine.task(inputs={"files": {"type": FILES}})
+    run = engine.client.runs.create(task.id)
+    paths = (datasets / "file", tmp_path / "secret", datasets / "away", datasets / "gone")
+    with pytest.raises(InvalidArgument) as refused:
+        engine.client.runs.provision(run.id, {"files": [Reference(str(one)) for one in paths]})
+    assert [(one.path, one.reason) for one in refused.value.problems] == [
+        ("files[1]", "REFERENCE_OUTSIDE"),
+        ("files[2]", "REFERENCE_OUTSIDE"),
+        ("files[3]", "REFERENCE_NOT_FOUND"),
+    ]
+    engine.client.runs.provision(run.id, {"files": [Reference(str(datasets / "file"))]})
+    (datasets / "file").write_bytes(b"changed meanwhile")
+    run = ended(engine, run)
+    assert (run.state, run.failure.reason) == (FAILED, run_pb2.FAILURE_REASON_INPUT_UNAVAILABLE)
+    assert [one.path for one in run.failure.problems] == ["files[0]"]

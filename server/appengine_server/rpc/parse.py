@@ -64,7 +64,10 @@ def request(message: Message, request_id: str) -> Request:
 
 
 def task_name(message: task_service_pb2.TaskName) -> TaskName:
-    """The name of a task."""
+    """The name of a task. Raises InvalidArgument where it names none."""
+    if not message.id and not (message.namespace and message.version):
+        words = "Name the task by its id, or by namespace and version."
+        raise _refused("task", "FIELD_MISSING", words)
     for field in ("namespace", "version"):
         text(getattr(message, field), f"task.{field}")
     return TaskName(

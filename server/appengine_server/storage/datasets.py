@@ -148,7 +148,7 @@ class DatasetFolders:
                     return located
         real = os.path.realpath(path)
         if self.roots.root_of(real) is None:
-            raise _outside(path)  # not where its links lead: that is nobody's business
+            raise self._outside(path)  # not where its links lead: that is nobody's business
         try:
             return self.locate_resolved(real)
         except ReferenceRefused as refused:
@@ -159,7 +159,7 @@ class DatasetFolders:
     def locate_resolved(self, path: str) -> Located:
         """Find what lies at a path that has no links; one in it is refused."""
         if self.roots.root_of(path) is None:
-            raise _outside(path)
+            raise self._outside(path)
         located = self._in_folder(path)
         if stat.S_ISLNK(located.found.st_mode):
             raise ReferenceRefused("REFERENCE_NOT_FOUND", f"{path} is a link that leads nowhere.")
@@ -199,7 +199,7 @@ class DatasetFolders:
         """
         real = os.path.realpath(path)
         if self.roots.root_of(real) is None:
-            raise _outside(path)
+            raise self._outside(path)
         try:
             self._folder(real)
         except OSError:
@@ -230,6 +230,12 @@ class DatasetFolders:
         if not stat.S_ISREG(located.found.st_mode):
             raise _special(located.path)
         return TargetFile(name=name, path=located.path, found=located.found)
+
+    def _outside(self, path: str) -> ReferenceRefused:
+        message = f"{path} lies outside the datasets that the project may use"
+        folders = ", ".join(sorted(self.roots.folders))
+        message += f", which are in {folders}." if folders else ": there are none for it."
+        return ReferenceRefused("REFERENCE_OUTSIDE", message)
 
     def _real_folder(self, path: str) -> str:
         real = self._real.get(path)
@@ -285,11 +291,6 @@ def unreadable(path: str, error: OSError) -> ReferenceRefused:
     """The refusal of what the system does not let us read."""
     why = "a link is in its way" if error.errno == errno.ELOOP else error.strerror or str(error)
     return ReferenceRefused("REFERENCE_NOT_FOUND", f"{path} cannot be read: {why}.")
-
-
-def _outside(path: str) -> ReferenceRefused:
-    message = f"{path} lies outside the datasets that the project may use."
-    return ReferenceRefused("REFERENCE_OUTSIDE", message)
 
 
 def _special(path: str) -> ReferenceRefused:

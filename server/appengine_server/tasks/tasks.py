@@ -52,7 +52,7 @@ _MOST_PARSED = 512
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TaskName:
-    """One task: by id, or by project (empty: the default one), namespace and version."""
+    """One task: by id, or else by project (empty: the default one), namespace and version."""
 
     id: UUID | None = None
     project: str = ""
@@ -187,7 +187,7 @@ class Tasks:
         return await self._insert(new, descriptor_yaml, logo, request)
 
     async def get(self, principal: Principal, name: TaskName) -> Task:
-        """One task. Raises NotFound, and InvalidArgument for an incomplete name."""
+        """One task. Raises NotFound."""
         async with self._database.connection() as connection:
             return await self.find(connection, principal, name)
 
@@ -195,13 +195,11 @@ class Tasks:
         """As `get`, in a transaction of the caller."""
         if name.id is not None:
             record = await tasks.get(connection, name.id, principal.readable_projects)
-        elif name.namespace and name.version:
+        else:
             project = principal.resolve_project(name.project)
             record = await _by_name(connection, project, name)
             if record is None and not name.project:
                 record = await _by_name(connection, SHARED_PROJECT, name)
-        else:
-            raise InvalidArgument("Name the task by its id, or by namespace and version.")
         if record is None:
             wanted = str(name.id or f"{name.namespace}:{name.version}")
             raise NotFound(
