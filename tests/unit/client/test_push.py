@@ -154,6 +154,15 @@ async def test_an_upload_of_an_earlier_process_goes_on(
     assert storage.files() == expected()
 
 
+async def test_an_upload_that_others_have_finished_with_other_files_is_no_success(
+    storage, connection, tmp_path
+):
+    await push(following_links([("in", b"theirs")]), connection, "u")
+    source = following_links([("in", tree(tmp_path / "t"))])
+    with pytest.raises(errors.BrokenTransfer, match="another client has finished the upload"):
+        await push(source, connection, "u", resume=True)
+
+
 async def test_other_files_do_not_continue_an_upload(storage, connection, tmp_path, make_fault):
     storage.faults = [make_fault(8, "NOT_FOUND")]
     source = following_links([("in", tree(tmp_path / "t"))])

@@ -86,6 +86,7 @@ class Push:
         upload = await self.remote.get()
         match upload.state:
             case pb.UPLOAD_STATE_FINISHED:
+                self._check_whole(upload)
                 return upload
             case pb.UPLOAD_STATE_OPEN:
                 if self.state.rewind(from_proto(upload.persisted)):
@@ -95,6 +96,13 @@ class Push:
                 raise BrokenTransfer(
                     f"the upload {upload.id} was refused or cancelled: start a new one"
                 )
+
+    def _check_whole(self, upload: pb.Upload) -> None:
+        if from_proto(upload.persisted) != self.source.outline.end:
+            raise BrokenTransfer(
+                f"another client has finished the upload {upload.id} with other files: "
+                "start a new upload"
+            )
 
     async def _messages(self) -> AsyncGenerator[bytes, None]:
         yield framing.begin_message(self.remote.upload_id, self.writer_id)
