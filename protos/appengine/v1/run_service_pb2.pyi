@@ -676,7 +676,7 @@ class GetRunInputsRequest(google.protobuf.message.Message):
     parameter: builtins.str
     """One parameter; empty means all."""
     page_size: builtins.int
-    """Items of arrays in one answer, at most 10000; 0 means 1000."""
+    """Items of arrays in one answer, at most 100000; 0 means 1000."""
     page_token: builtins.str
     def __init__(
         self,
@@ -774,7 +774,7 @@ class GetRunOutputsRequest(google.protobuf.message.Message):
     parameter: builtins.str
     """One parameter; empty means all."""
     page_size: builtins.int
-    """Items of arrays in one answer, at most 10000; 0 means 1000."""
+    """Items of arrays in one answer, at most 100000; 0 means 1000."""
     page_token: builtins.str
     def __init__(
         self,

@@ -173,7 +173,8 @@ class _Filling:
         value = await found.value(range(first_item, first_item + max(1, self._items_left)))
         message = pb.ParameterValue(parameter=found.name, from_default=found.from_default)
         if isinstance(value, ArrayPart):
-            return self._add_items(message, found, value)
+            # In a thread: while 100,000 items become messages, other calls are answered.
+            return await asyncio.to_thread(self._add_items, message, found, value)
         if value is not None:
             message.value.CopyFrom(_message_of(value, found.name, found.is_file))
             message.content.CopyFrom(_content(found.name, value))

@@ -136,7 +136,7 @@ class RunService(pb_grpc.RunServiceServicer):
 def _page(request: pb.GetRunInputsRequest | pb.GetRunOutputsRequest) -> Page:
     return Page(
         parameter=request.parameter,
-        items=pages.page_size(request.page_size, default=1000, largest=10_000),
+        items=pages.page_size(request.page_size, default=1000, largest=100_000),
         token=request.page_token,
         query=pages.query_of(request),
     )

@@ -38,7 +38,7 @@ ENDED = frozenset(
 _TAKES_INPUTS = frozenset({run_pb2.RUN_STATE_CREATED, run_pb2.RUN_STATE_PROVISIONED})
 _CHANGING = UnaryRetries(total_seconds=60.0)
 """Calls that store values or remove files."""
-_MOST_ITEMS = 10_000
+_MOST_ITEMS = 100_000
 """Items of arrays in one answer: the most that a server gives."""
 
 
