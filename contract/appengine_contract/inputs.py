@@ -6,43 +6,9 @@ from collections.abc import Mapping
 from collections.abc import Set as AbstractSet
 
 from appengine_contract.dependencies import check_sizes, matching_groups
-from appengine_contract.descriptor import Descriptor, Parameter
-from appengine_contract.parameters.array import ArrayType
+from appengine_contract.descriptor import Descriptor
 from appengine_contract.problems import Problem
-from appengine_contract.reading import Findings
-from appengine_contract.values import NullValue, Value
-
-
-def check_input(parameter: Parameter, value: Value) -> list[Problem]:
-    """What is wrong with a value that a client gives for an input. Null clears an optional one."""
-    if not isinstance(value, NullValue):
-        return parameter.type.check(value, parameter.name)
-    if parameter.optional:
-        return []
-    message = f"`{parameter.name}` is required and cannot be null"
-    return [Problem(path=parameter.name, reason="VALUE_MISSING", message=message)]
-
-
-def check_inputs(descriptor: Descriptor, values: Mapping[str, Value]) -> list[Problem]:
-    """All that is wrong with a batch of values, names of no input included."""
-    problems: list[Problem] = []
-    for name, value in values.items():
-        parameter = descriptor.input(name)
-        if parameter is None:
-            message = f"the task has no input `{name}`"
-            problems.append(Problem(path=name, reason="PARAMETER_UNKNOWN", message=message))
-        else:
-            problems += check_input(parameter, value)
-    return problems
-
-
-def expand_input(parameter: Parameter, value: Value) -> tuple[Value, tuple[Problem, ...]]:
-    """A checked value as it is kept, and warnings: collections of geometries become arrays."""
-    if not isinstance(parameter.type, ArrayType):
-        return value, ()
-    findings = Findings()
-    expanded = parameter.type.expand(value, parameter.name, findings)
-    return expanded, tuple(findings.warnings)
+from appengine_contract.values import Value
 
 
 def missing_inputs(descriptor: Descriptor, provided: AbstractSet[str]) -> tuple[str, ...]:

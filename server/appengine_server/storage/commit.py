@@ -5,7 +5,6 @@ from __future__ import annotations
 import ctypes
 import errno
 import os
-from collections.abc import Iterable
 from pathlib import Path
 
 from appengine_server.storage.beneath import remove_tree, sync_folder
@@ -28,28 +27,6 @@ def commit_tree(source: Path, target: Path) -> None:
     sync_folder(target.parent)
     if source.parent.exists():
         sync_folder(source.parent)
-
-
-def commit_items(source: Path, target: Path) -> None:
-    """Move every item of a folder into another one, each in the stead of the item of that name.
-
-    Items that only `target` has stay. Every item changes at once, and after a crash a second call
-    ends what the first began. Raises OSError.
-    """
-    target.mkdir(exist_ok=True)
-    target.chmod(0o755)
-    try:
-        names = os.listdir(source)
-    except FileNotFoundError:
-        return
-    marked = {name for name in names if _MARK in name}
-    known = os.listdir(target) if marked else []
-    for name in sorted(names):
-        plain = _plain_name(name, known) if name in marked else name
-        _commit(source / plain, target / plain, source / name if plain != name else None)
-    sync_folder(target)
-    sync_folder(target.parent)
-    sync_folder(source)
 
 
 def _commit(source: Path, target: Path, incoming: Path | None) -> None:
@@ -91,14 +68,6 @@ def _mark(source: Path) -> Path:
 def _prefix(name: str) -> str:
     # A checksum, for the name itself may be as long as names can be.
     return f".{crc32c_of(os.fsencode(name)):08x}{_MARK}"
-
-
-def _plain_name(name: str, known: Iterable[str]) -> str:
-    """The name that an item had before `_mark`, which marks only what has a twin in `known`."""
-    prefix, mark, inode = name.rpartition(_MARK)
-    if mark and inode.isdigit():
-        return next((plain for plain in known if _prefix(plain) == prefix + mark), name)
-    return name
 
 
 def _is_folder(path: Path) -> bool:

@@ -2,19 +2,14 @@ from __future__ import annotations
 
 import pytest
 from appengine_contract.inputs import (
-    check_inputs,
     check_matching_inputs,
-    expand_input,
     missing_inputs,
     start_values,
 )
 from appengine_contract.values import (
     ArrayValue,
     EnumerationValue,
-    GeometryValue,
     IntegerValue,
-    NullValue,
-    StringValue,
 )
 
 _INPUTS = """inputs:
@@ -50,26 +45,6 @@ def test_nothing_is_missing_where_nothing_is_required(descriptors) -> None:
         assert start_values(descriptor, set()) == {}
 
 
-@pytest.mark.rule("parameter.name", "value.null", "value.unknown-name", "value.batch")
-def test_a_batch_is_checked_whole(descriptors, where) -> None:
-    problems = check_inputs(
-        descriptors.right(_INPUTS),
-        {
-            "required": NullValue(),
-            "optional": StringValue("7"),
-            "Silent": IntegerValue(1),
-            "silent": NullValue(),
-            "stain": EnumerationValue("E"),
-        },
-    )
-    assert where(problems) == {
-        ("required", "VALUE_MISSING"),
-        ("optional", "VALUE_KIND"),
-        ("Silent", "PARAMETER_UNKNOWN"),
-        ("stain", "NOT_IN_VALUES"),
-    }
-
-
 _MATCHING = """inputs:
   a: {description: d, type: {id: array, subtype: integer}, optional: true}
   b: {description: d, type: {id: array, subtype: integer}, dependencies: {matching: [inputs/a]}}
@@ -93,17 +68,3 @@ def test_matching_is_symmetric_and_transitive(descriptors, where) -> None:
     problems = check_matching_inputs(descriptor, {"a": _array(2), "c": _array(3)})
     assert where(problems) == {("a", "MATCHING_SIZE")}
     assert check_matching_inputs(descriptor, {"b": _array(2), "c": _array(2)}) == ()
-
-
-@pytest.mark.rule("array.collection-input")
-def test_a_collection_is_kept_as_an_array_and_the_rest_as_it_is(descriptors) -> None:
-    geometries, number = descriptors.right(
-        "inputs: {g: {description: d, type: {id: array, subtype: geometry}},"
-        " n: {description: d, type: integer}}"
-    ).inputs
-    point = '{"type":"Point","coordinates":[0,0]}'
-    collection = GeometryValue(f'{{"type":"GeometryCollection","geometries":[{point}],"x":1}}')
-    value, warnings = expand_input(geometries, collection)
-    assert value == ArrayValue((GeometryValue(point),))
-    assert [warning.path for warning in warnings] == ["g"]
-    assert expand_input(number, IntegerValue(5)) == (IntegerValue(5), ())

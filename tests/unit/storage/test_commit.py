@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 from appengine_server.storage import commit
-from appengine_server.storage.commit import commit_items, commit_tree
+from appengine_server.storage.commit import commit_tree
 
 
 class Crash(Exception):
@@ -94,38 +94,6 @@ def test_a_crash_anywhere_is_mended_by_a_second_call(tmp_path, monkeypatch, new,
     commit_tree(source, target)
     assert read(target) == new
     assert list(source.parent.iterdir()) == []
-
-
-LONG = "x" * 255
-
-
-@pytest.mark.parametrize("step", range(1, 14))
-def test_items_are_added_and_replaced_one_by_one(tmp_path, monkeypatch, step):
-    source, target = tmp_path / "tree", tmp_path / "array"
-    make(target, {"0": "old", "1": {"old": "o"}, "2": "stays", LONG: {"a": "b"}})
-    new = {"0": "new", "1": {"new": "n"}, "3": "more", LONG: {"c": "d"}, "a.incoming.7": "odd"}
-    make(source, new)
-    with monkeypatch.context() as crashing:
-        crash_at(crashing, step)
-        try:
-            commit_items(source, target)
-        except Crash:
-            found = read(target)
-            assert found["1"] in ({"old": "o"}, {"new": "n"})
-            assert found["2"] == "stays"
-    commit_items(source, target)
-    commit_items(source, target)
-    assert read(target) == {**new, "2": "stays"}
-    assert list(source.iterdir()) == []
-
-
-def test_items_make_the_array_and_keep_their_inodes(tmp_path):
-    make(tmp_path / "tree", {"0": "a"})
-    inode = (tmp_path / "tree" / "0").stat().st_ino
-    commit_items(tmp_path / "tree", tmp_path / "array")
-    assert (tmp_path / "array" / "0").stat().st_ino == inode
-    assert (tmp_path / "array").stat().st_mode & 0o777 == 0o755
-    commit_items(tmp_path / "gone", tmp_path / "array")
 
 
 def test_without_exchange_the_same_happens(tmp_path, monkeypatch):
