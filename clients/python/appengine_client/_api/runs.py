@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import asyncio
 import hashlib
 from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
+from contextlib import suppress
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -25,6 +27,7 @@ from appengine_client._api.uploads import Uploads
 from appengine_client._api.values import InputPython
 from appengine_client._rpc.connection import Connection, new_id
 from appengine_client._rpc.retries import UnaryRetries
+from appengine_client.errors import AppEngineError
 
 if TYPE_CHECKING:
     from appengine.v1.run_service_pb2_grpc import RunServiceAsyncStub
@@ -38,6 +41,7 @@ ENDED = frozenset(
 _TAKES_INPUTS = frozenset({run_pb2.RUN_STATE_CREATED, run_pb2.RUN_STATE_PROVISIONED})
 _CHANGING = UnaryRetries(total_seconds=60.0)
 """Calls that store values or remove files."""
+_DROP_SECONDS = 5.0
 _MOST_ITEMS = 10_000
 """Items of arrays in one answer: the most that a server gives."""
 
@@ -82,10 +86,13 @@ class Runs:
                 Aborted.
 
         Raises:
-            InvalidValue: An input is unknown or of another kind than declared. Nothing was made.
+            InvalidValue: An input is unknown or of another kind than declared.
             InvalidArgument: The server found problems; every one is in the error.
             Refused: The server does not take it for another reason.
             LocalFileError: A file cannot be read.
+
+        Whatever is raised, no run stays behind that nobody knows of: one that was made, but did not
+        get all its inputs, is removed, unless `request_id` lets the caller go on with it.
         """
         request = pb.CreateRunRequest(
             project=self._connection.settings.project,
@@ -106,8 +113,13 @@ class Runs:
         run = await self._create(request)
         if run.state not in _TAKES_INPUTS:  # an earlier call with this request_id started it
             return run
-        run = await self._carry_out(run, plan, on_progress)
-        return await self.start(run.id) if start else run
+        try:
+            run = await self._carry_out(run, plan, on_progress)
+            return await self.start(run.id) if start else run
+        except (AppEngineError, asyncio.CancelledError):
+            if request_id is None:
+                await self._drop(run.id)
+            raise
 
     async def provision(
         self,
@@ -303,6 +315,12 @@ class Runs:
             if finished.HasField("run"):
                 run = finished.run
         return run
+
+    async def _drop(self, run_id: str) -> None:
+        """Remove a run that was not started. What fails here is swept by the server's policy."""
+        with suppress(AppEngineError, TimeoutError):
+            async with asyncio.timeout(_DROP_SECONDS):
+                await self.delete(run_id)
 
     async def _create(self, request: pb.CreateRunRequest) -> run_pb2.Run:
         async def call() -> pb.CreateRunResponse:

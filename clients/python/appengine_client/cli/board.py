@@ -12,7 +12,7 @@ from appengine_client.cli.pace import told
 if TYPE_CHECKING:
     from rich.table import Table
 
-    from appengine_client.cli.batch import Ended
+    from appengine_client._api.batches import Ended
     from appengine_client.transfer import Progress
 
 

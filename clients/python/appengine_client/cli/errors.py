@@ -10,6 +10,7 @@ from appengine_client.errors import (
     InvalidValue,
     LocalFileError,
     Problem,
+    RunFailed,
     ServerError,
     Unauthenticated,
     Unavailable,
@@ -33,6 +34,8 @@ def exit_code_of(error: AppEngineError) -> ExitCode:
     match error:
         case InvalidValue() | LocalFileError():
             return ExitCode.USAGE
+        case RunFailed():
+            return ExitCode.FAILED
         case Unavailable():
             return ExitCode.UNREACHABLE
         case _:

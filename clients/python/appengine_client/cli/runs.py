@@ -302,12 +302,8 @@ def download(
     options = options_of(context)
 
     async def work(client: Client) -> None:
-        from appengine_client.cli.fetching import (
-            fetch_attempt,
-            fetch_outputs,
-            make_folder_for,
-            write_results,
-        )
+        from appengine_client._api.folders import make_folder_for
+        from appengine_client.cli.fetching import fetch_attempt, fetch_outputs, write_results
         from appengine_client.cli.reporting import reporter
         from appengine_client.cli.run_ids import run_id_of
 
