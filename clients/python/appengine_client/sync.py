@@ -144,6 +144,7 @@ class Runs(_Blocking[AsyncRuns]):
     list = _iterating(AsyncRuns.list)
     watch = _iterating(AsyncRuns.watch)
     watch_all = _iterating(AsyncRuns.watch_all)
+    watch_token = _blocking(AsyncRuns.watch_token)
     wait = _blocking(AsyncRuns.wait)
     logs = _iterating(AsyncRuns.logs)
     inputs = _blocking(AsyncRuns.inputs)

@@ -24,9 +24,9 @@ from appengine_client.cli.errors import ExitCode, exit_code_of, show_error_as_js
 from appengine_client.cli.inputs import read_inputs
 from appengine_client.cli.interrupts import Interrupted, Interrupts, Wish
 from appengine_client.cli.main import main
-from appengine_client.cli.output import size
 from appengine_client.cli.reporting import LogLines
 from appengine_client.cli.results import print_results
+from appengine_client.cli.words import size
 
 from tests.unit.client.declared import typed
 

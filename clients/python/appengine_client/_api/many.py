@@ -6,10 +6,10 @@ with, and what failed is tried again.
 
 from __future__ import annotations
 
-import asyncio
 import json
 import os
-from collections.abc import AsyncGenerator, Iterator, Mapping, Sequence
+from collections.abc import AsyncGenerator, Mapping, Sequence
+from contextlib import aclosing
 from dataclasses import dataclass, field
 from datetime import datetime
 from functools import partial
@@ -21,6 +21,7 @@ from appengine.v1 import run_pb2
 from appengine_client._api import results
 from appengine_client._api.batches import Batch, Ended
 from appengine_client._api.folders import VALUES_FILE, make_folder_for
+from appengine_client._api.following import merged
 from appengine_client._api.geometry import as_geojson
 from appengine_client._api.results import Result
 from appengine_client._api.values import InputPython, LocalFile
@@ -114,35 +115,14 @@ class Many:
         LocalFileError at once where a file of an item is missing, and later what concerns all.
         """
         waiting = iter([(item, self.batch.newest(self._asked(item))) for item in items])
-        told: asyncio.Queue[Outcome | Exception | None] = asyncio.Queue(maxsize=at_once)
-        working = asyncio.create_task(self._work(waiting, at_once, told), name="many runs")
-        try:
-            while (one := await told.get()) is not None:
-                if isinstance(one, Exception):
-                    raise one
-                yield one
-        finally:
-            working.cancel()
-            await asyncio.gather(working, return_exceptions=True)
 
-    async def _work(
-        self,
-        waiting: Iterator[tuple[Item, str]],
-        at_once: int,
-        told: asyncio.Queue[Outcome | Exception | None],
-    ) -> None:
-        async def do_some() -> None:
+        async def some() -> AsyncGenerator[Outcome]:
             for item, request in waiting:
-                await told.put(self._known(item, request) or await self._do_one(item, request))
+                yield self._known(item, request) or await self._do_one(item, request)
 
-        try:
-            async with asyncio.TaskGroup() as group:
-                for _ in range(at_once):
-                    group.create_task(do_some())
-        except ExceptionGroup as errors:
-            await told.put(errors.exceptions[0])
-        else:
-            await told.put(None)
+        async with aclosing(merged([some() for _ in range(at_once)])) as outcomes:
+            async for one in outcomes:
+                yield one
 
     def _known(self, item: Item, request: str) -> Outcome | None:
         ended = self.batch.succeeded(request)
@@ -184,7 +164,7 @@ class Many:
             item.inputs,
             labels=self.labels,
             start=True,
-            on_progress=partial(self.watcher.transfer, item.name, "sending inputs"),
+            on_progress=partial(self.watcher.transfer, item.name, "sending"),
             request_id=request,
         )
         async for answer in self.runs.watch(run.id):
@@ -194,7 +174,7 @@ class Many:
     async def _fetch(self, item: Item, run: run_pb2.Run) -> Result:
         folder = self.folder / item.name
         make_folder_for(self.task, folder)
-        fetching = partial(self.watcher.transfer, item.name, "fetching outputs")
+        fetching = partial(self.watcher.transfer, item.name, "fetching")
         return await results.fetch(self.runs, self.task, run, folder, on_progress=fetching)
 
     def _asked(self, item: Item) -> list[str]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import hashlib
-from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
+from collections.abc import AsyncGenerator, AsyncIterator, Iterable, Mapping, Sequence
 from contextlib import suppress
 from functools import cached_property
 from pathlib import Path
@@ -176,7 +176,7 @@ class Runs:
 
     async def watch(
         self, run_id: str, *, after_revision: int = 0
-    ) -> AsyncIterator[pb.WatchRunResponse]:
+    ) -> AsyncGenerator[pb.WatchRunResponse]:
         """Every change of a run after a revision, none left out or twice; ends after its end.
 
         Goes on by itself when the connection is cut. `run` is set with the newest event.
@@ -194,7 +194,11 @@ class Runs:
         *,
         resume_token: str = "",
     ) -> AsyncIterator[pb.WatchRunsResponse]:
-        """The changes of all runs that match, from now on, until the caller leaves."""
+        """The changes of all runs that match, until the caller leaves.
+
+        They begin with what happens from now on, or behind a token: that of `watch_token`, or of
+        the last answer that was seen.
+        """
         request = pb.WatchRunsRequest(filter=self._in_project(filter), resume_token=resume_token)
         async for answer in following(
             lambda: self._connection.stream(self._stub.WatchRuns, request)
@@ -202,6 +206,15 @@ class Runs:
             request.resume_token = answer.resume_token
             if answer.HasField("event"):
                 yield answer
+
+    async def watch_token(self, filter: pb.RunFilter | None = None) -> str:
+        """Where `watch_all` begins now: ask before `list`, and no change is missed after it."""
+        request = pb.WatchRunsRequest(filter=self._in_project(filter))
+        async for answer in following(
+            lambda: self._connection.stream(self._stub.WatchRuns, request)
+        ):
+            return answer.resume_token
+        return ""
 
     async def wait(self, run_id: str) -> run_pb2.Run:
         """The run once it has SUCCEEDED, FAILED or was CANCELLED."""

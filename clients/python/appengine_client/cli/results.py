@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING
 
 from appengine_client._api.folders import EXTENSIONS, SIGNATURES, Types
 from appengine_client._api.values import describe, to_python
-from appengine_client.cli.output import counted, print_table, size
+from appengine_client.cli.output import counted, print_table
+from appengine_client.cli.words import size
 
 if TYPE_CHECKING:
     from appengine.v1 import value_pb2
