@@ -189,6 +189,8 @@ def identity(given: object) -> object:
     Raises LocalFileError where a file is missing.
     """
     match given:
+        case LocalFile(companion=None):
+            return identity(given.path)
         case LocalFile():
             return [identity(given.path), identity(given.companion)]
         case Path():
