@@ -150,7 +150,7 @@ def _escaped(text: str) -> str:
 
 
 def _plain(text: str) -> str:
-    return text.replace("<", "&lt;").replace("[", "\\[")
+    return text.replace("<", "&lt;").replace("[", "&#91;").replace("]", "&#93;")
 
 
 def render_all() -> dict[str, str]:
