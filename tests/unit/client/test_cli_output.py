@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import io
 import json
+import os
+import subprocess
+import sys
 import time
 import zipfile
 
@@ -233,3 +236,19 @@ def test_every_error_has_the_exit_code_of_its_kind():
         assert exit_code_of(kind("x", *details)) == code
     assert exit_code_of(failed(a_run(1, "FAILED"))) == ExitCode.FAILED
     assert exit_code_of(failed(a_run(1, "CANCELLED"))) == ExitCode.FAILED
+
+
+@pytest.mark.parametrize(
+    ("typed", "offered"), [("appengine ru", {"run", "runs"}), ("appengine runs wa", {"watch"})]
+)
+def test_shells_complete_commands(typed, offered):
+    asked = {
+        "_APPENGINE_COMPLETE": "complete_bash",
+        "COMP_WORDS": typed,
+        "COMP_CWORD": str(typed.count(" ")),
+    }
+    command = [sys.executable, "-c", "from appengine_client.cli.main import main; main()"]
+    done = subprocess.run(
+        command, env={**os.environ, **asked}, capture_output=True, text=True, check=False
+    )
+    assert {*done.stdout.split()} == offered

@@ -29,7 +29,6 @@ app = typer.Typer(
     "4 the server refused, 130 interrupted.",
     no_args_is_help=True,
     context_settings={"help_option_names": ["--help", "-h"]},
-    add_completion=False,
     rich_markup_mode=None,  # plain help needs no rich, which takes 0.15 s to load
     pretty_exceptions_enable=False,
 )
