@@ -92,6 +92,19 @@ def test_a_terminal_shows_a_table(engine: Engine) -> None:
         assert word.encode() in said
 
 
+def test_results_reach_a_file_while_a_terminal_shows_what_goes_on(engine: Engine) -> None:
+    ours, theirs = pty.openpty()
+    process = subprocess.Popen(
+        engine.cli_command("runs", "watch", engine.start("sleep 0.3").id, json=True),
+        stdin=theirs, stdout=subprocess.PIPE, stderr=theirs, text=True,
+    )  # fmt: skip
+    os.close(theirs)
+    said = process.communicate(timeout=60)[0]
+    os.close(ours)
+    states = [json.loads(line)["event"]["state"] for line in said.splitlines()]
+    assert states[-1] == "RUN_STATE_SUCCEEDED"
+
+
 def test_silence_and_pipes(engine: Engine, tmp_path: Path) -> None:
     task = engine.task("echo a line; echo 5 > /outputs/count", outputs={"count": "integer"})
     name = f"{task.namespace}:{task.version}"

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Callable, Mapping
+from collections.abc import AsyncGenerator, Callable, Mapping
 from contextlib import aclosing
 from pathlib import Path
 from tempfile import TemporaryDirectory, mkdtemp
@@ -128,7 +128,7 @@ class Client:
         at_once: int = 4,
         labels: Mapping[str, str] | None = None,
         **more: MappedPython,
-    ) -> AsyncIterator[Outcome]:
+    ) -> AsyncGenerator[Outcome]:
         """Run a task once for each of many values, and give each result as it comes.
 
             slides = Path("slides").glob("*.tiff")

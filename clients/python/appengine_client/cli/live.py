@@ -48,6 +48,9 @@ def live(view: Callable[[], RenderableType]) -> Live:
         transient=True,
         get_renderable=view,
         refresh_per_second=_REFRESHES_PER_SECOND,
+        # What goes to stdout passes above the view, but not where it is no terminal: rich would
+        # send it to stderr all the same, and a file would miss it.
+        redirect_stdout=sys.stdout.isatty(),
     )
 
 
