@@ -115,6 +115,14 @@ def test_every_page_is_in_the_index() -> None:
     assert not {name for name in pages if f"]({name})" not in index}
 
 
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.relative_to(ROOT).as_posix())
+def test_examples_in_python_are_python(page: Path) -> None:
+    for block in re.findall(
+        r"^```python.*?\n(.*?)^```$", page.read_text(), re.DOTALL | re.MULTILINE
+    ):
+        compile(block, page.name, "exec", ast.PyCF_ALLOW_TOP_LEVEL_AWAIT)
+
+
 def test_every_page_has_its_place_on_the_site() -> None:
     site = (ROOT / "mkdocs.yml").read_text()
     assert not {
