@@ -21,6 +21,7 @@ DOCS = ROOT / "docs"
 PAGES = [ROOT / "README.md", ROOT / "CHANGELOG.md", *sorted(DOCS.rglob("*.md"))]
 
 _REASON = re.compile(r"[A-Z][A-Z0-9]+(_[A-Z0-9]+)+")
+_PYTHON = re.compile(r"^```python.*?\n(.*?)^```$", re.DOTALL | re.MULTILINE)
 _LINK = re.compile(r"\]\(([^)#\s]+)(#[^)\s]*)?\)")
 _NO_REASONS = {
     # variables of the environment, and names of files
