@@ -60,13 +60,15 @@ def test_without_a_run_everything_that_matches_is_shown_until_ctrl_c(
             stdout=file, stderr=file,
         )  # fmt: skip
 
-    def has_shown_a_new_one() -> bool:
-        engine.client.runs.create(task.id, start=True)
+    def has_shown_a_new_one() -> bool:  # what ends before it has begun to watch is not shown
+        engine.client.run(task.id)
         return b"SUCCEEDED" in shown.read_bytes()
 
-    wait_for(has_shown_a_new_one)
-    process.send_signal(signal.SIGINT)
-    assert process.wait(30) == 130
+    try:
+        wait_for(has_shown_a_new_one)
+    finally:
+        process.send_signal(signal.SIGINT)
+    assert process.wait(60) == 130
     mistaken = engine.cli("runs", "watch", "0" * 8, "--task", name)
     assert mistaken.returncode in (2, 4)
 

@@ -20,10 +20,11 @@ from tests.container.test_for_each import COUNT, runs_of
 pytestmark = [pytest.mark.container, pytest.mark.timeout(120)]
 
 SHAPES = {"type": {"id": "array", "subtype": {"id": "geometry"}}}
+PNG = {"type": {"id": "image", "formats": ["png"]}}
 WORDS = {"type": {"id": "array", "subtype": {"id": "string"}}}
 EVERY = {
     "flag": "boolean", "count": "integer", "share": "number", "text": "string", "when": "datetime",
-    "where": "geometry", "picture": "image", "shapes": SHAPES, "words": WORDS,
+    "where": "geometry", "picture": PNG, "shapes": SHAPES, "words": WORDS,
 }  # fmt: skip
 
 

@@ -18,7 +18,7 @@ from appengine_client._api.values import FILE_KINDS, kind_of
 from appengine_client.cli.board import Board, board
 from appengine_client.cli.errors import ExitCode, say
 from appengine_client.cli.inputs import local_file, natural_key, read_inputs
-from appengine_client.cli.output import counted, print_table
+from appengine_client.cli.output import counted, print_table, run_label
 from appengine_client.errors import InvalidValue
 
 if TYPE_CHECKING:
@@ -115,7 +115,7 @@ def _usage(declared: Mapping[str, task_pb2.ParameterType], given: str) -> str:
 def _conclude(ended: Sequence[Ended], order: Order) -> ExitCode:
     failed = [one for one in ended if not one.succeeded]
     if failed and not order.json:
-        rows = [(one.item, one.run, one.state, one.message) for one in failed]
+        rows = [(one.item, run_label(one.run), one.state, one.message) for one in failed]
         print_table(("ITEM", "RUN", "STATE", "WHY"), rows)
     say(
         f"{len(ended) - len(failed)} of {counted(len(ended), 'run')} SUCCEEDED. The outputs are in "
