@@ -10,6 +10,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from appengine.v1 import run_service_pb2, storage_service_pb2, task_service_pb2
 
 from tests.container.callers import issue_certificate
 from tests.container.conftest import engine_url  # noqa: F401  # pytest finds fixtures by their name
@@ -19,6 +20,7 @@ pytestmark = [pytest.mark.container, pytest.mark.timeout(600)]  # the image may 
 
 ROOT = Path(__file__).parents[2]
 GUIDE = ROOT / "docs" / "grpcurl.md"
+DESCRIPTOR = ROOT / "examples" / "greeting" / "descriptor.yml"
 TOKEN = "token-of-anna-0123456789"
 
 
@@ -75,8 +77,14 @@ def test_the_guide_works_on_a_loopback_server(server: ServerProcess) -> None:
     assert "appengine.v1.RunService.WatchRun" in services
     assert "rpc CreateRun ( .appengine.v1.CreateRunRequest )" in said["describe"]
     assert "repeated .appengine.v1.InputValue inputs = 5;" in said["describe"]
+    assert "StartRun puts" in said["protoset"]
+    assert said["protoset"].splitlines()[-1] == str(2 << 20)
     assert '"status": "SERVING"' in said["health"]
     assert said["tasks"] == "org.cytomine.examples.greeting:1.0.0 TASK_STATE_READY\n"
+    assert said["task"].splitlines()[1:] == [
+        "TASK_STATE_READY", *DESCRIPTOR.read_text().splitlines()[:2], "exit code 69",
+    ]  # fmt: skip
+    assert "namespace" in said["descriptor"].split()
     states = said["watch"].split()
     assert states[0] == "RUN_STATE_QUEUED"
     assert states[-1] == "RUN_STATE_SUCCEEDED"
@@ -86,8 +94,26 @@ def test_the_guide_works_on_a_loopback_server(server: ServerProcess) -> None:
     assert "Code: InvalidArgument" in said["refusal"]
     assert "times" in said["refusal"]
     assert "exit code" in said["refusal"]
+    assert said["steps"].split()[:2] == ["RUN_STATE_PROVISIONED", "RUN_STATE_QUEUED"]
+    assert 'name = {"string":"Grace"}' in said["steps"]
+    retried, *changed = said["many"].split()
+    assert retried in said["steps"].split()
+    assert changed
     assert said["upload"] == "UPLOAD_STATE_FINISHED\n"
     assert said["download"] == "hello from a file\n"
+    assert said["files"].split()[:2] == ["notes", "18"]
+
+
+def test_every_call_for_clients_has_its_command() -> None:
+    services = (task_service_pb2, run_service_pb2, storage_service_pb2)
+    calls = {
+        f"{service.full_name}/{method}"
+        for module in services
+        for service in module.DESCRIPTOR.services_by_name.values()
+        for method in service.methods_by_name
+    }
+    commands = "".join(blocks().values())
+    assert not {call for call in calls if call not in commands}
 
 
 def test_the_guide_works_with_tls_and_a_token(

@@ -18,9 +18,10 @@ from appengine_server.settings import FaultSettings, Room
 
 ROOT = Path(__file__).parents[2]
 DOCS = ROOT / "docs"
-PAGES = [ROOT / "README.md", ROOT / "CHANGELOG.md", *sorted(DOCS.glob("*.md"))]
+PAGES = [ROOT / "README.md", ROOT / "CHANGELOG.md", *sorted(DOCS.rglob("*.md"))]
 
 _REASON = re.compile(r"[A-Z][A-Z0-9]+(_[A-Z0-9]+)+")
+_PYTHON = re.compile(r"^```python.*?\n(.*?)^```$", re.DOTALL | re.MULTILINE)
 _LINK = re.compile(r"\]\(([^)#\s]+)(#[^)\s]*)?\)")
 _NO_REASONS = {
     # variables of the environment, and names of files
@@ -69,8 +70,9 @@ def test_every_setting_is_in_the_docs() -> None:
     assert not {name for name in names if f"| `{name}` |" not in text}
 
 
-def test_the_page_of_settings_is_up_to_date() -> None:
-    script = ROOT / "scripts" / "lib" / "settings_docs.py"
+@pytest.mark.parametrize("name", ["settings_docs.py", "api_docs.py"])
+def test_pages_that_are_made_of_the_code_are_up_to_date(name: str) -> None:
+    script = ROOT / "scripts" / "lib" / name
     checked = subprocess.run(
         [sys.executable, script, "--check"], capture_output=True, text=True, check=False
     )
@@ -110,8 +112,23 @@ def test_every_exit_code_is_explained() -> None:
 
 def test_every_page_is_in_the_index() -> None:
     index = (DOCS / "README.md").read_text()
-    pages = {path.name for path in DOCS.glob("*.md")} - {"README.md"}
+    pages = {path.relative_to(DOCS).as_posix() for path in DOCS.rglob("*.md")} - {"README.md"}
     assert not {name for name in pages if f"]({name})" not in index}
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.relative_to(ROOT).as_posix())
+def test_examples_in_python_are_python(page: Path) -> None:
+    for block in re.findall(
+        r"^```python.*?\n(.*?)^```$", page.read_text(), re.DOTALL | re.MULTILINE
+    ):
+        compile(block, page.name, "exec", ast.PyCF_ALLOW_TOP_LEVEL_AWAIT)
+
+
+def test_every_page_has_its_place_on_the_site() -> None:
+    site = (ROOT / "mkdocs.yml").read_text()
+    assert not {
+        page for page in DOCS.rglob("*.md") if page.relative_to(DOCS).as_posix() not in site
+    }
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.relative_to(ROOT).as_posix())

@@ -17,6 +17,7 @@ AppEngineError
 │       └── ServerFailed           a bug of the server, or an RPC that it does not have
 ├── BrokenTransfer         the other side sent what a transfer must not hold
 │   └── CutTransfer            it arrived damaged or cut; going on from the same place mends it
+├── RunFailed              a run that was waited for failed or was cancelled
 ├── LocalFileError         a local file cannot be read or written, changed, or is of a wrong kind
 └── InvalidValue           a value does not fit the type of its parameter
 
@@ -28,6 +29,10 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from appengine.v1.run_pb2 import Run
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -176,6 +181,22 @@ class BrokenTransfer(AppEngineError):
 
 class CutTransfer(BrokenTransfer):
     """What arrived is damaged or cut. Nothing of it was kept: go on from the same place."""
+
+
+class RunFailed(AppEngineError):
+    """A run that was waited for failed or was cancelled, so there are no outputs."""
+
+    def __init__(self, message: str, *, run: Run, reason: str, problems: Sequence[Problem]) -> None:
+        super().__init__(message)
+        self.run = run
+        """The run at its end, with its attempts."""
+        self.reason = reason
+        """Such as TASK_EXIT_CODE or OUT_OF_MEMORY; CANCELLED where somebody stopped it."""
+        self.problems = problems
+        """What is wrong with each output, with OUTPUT_INVALID."""
+
+    def __str__(self) -> str:
+        return "\n".join((self.message, *(f"  {problem}" for problem in self.problems)))
 
 
 class LocalFileError(AppEngineError):

@@ -1,7 +1,7 @@
 """The same client without `async`: it runs on an event loop in a thread of its own.
 
     with connect("engine.example.org:8080") as client:
-        task = client.tasks.get("com.example.nuclei:1.0.0")
+        result = client.run("com.example.nuclei:1.0.0", image=Path("a.png"), min_area=20)
 
 Every method is the asynchronous one of the same name, made to block; see there what it does.
 """
@@ -144,6 +144,7 @@ class Runs(_Blocking[AsyncRuns]):
     list = _iterating(AsyncRuns.list)
     watch = _iterating(AsyncRuns.watch)
     watch_all = _iterating(AsyncRuns.watch_all)
+    watch_token = _blocking(AsyncRuns.watch_token)
     wait = _blocking(AsyncRuns.wait)
     logs = _iterating(AsyncRuns.logs)
     inputs = _blocking(AsyncRuns.inputs)
@@ -164,12 +165,15 @@ class Uploads(_Blocking[AsyncUploads]):
     cancel = _blocking(AsyncUploads.cancel)
 
 
-class Client:
+class Client(_Blocking[asynchronous.Client]):
     """Talks to one server, from any thread. Use it as `with`, or close it yourself."""
 
+    run = _blocking(asynchronous.Client.run)
+    result = _blocking(asynchronous.Client.result)
+    map = _iterating(asynchronous.Client.map)
+
     def __init__(self, wrapped: asynchronous.Client) -> None:
-        self._wrapped = wrapped
-        self._loop = _Loop()
+        super().__init__(wrapped, _Loop())
         self._closed = False
         self.tasks = Tasks(wrapped.tasks, self._loop)
         self.runs = Runs(wrapped.runs, self._loop)

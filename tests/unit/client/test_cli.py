@@ -18,24 +18,19 @@ from pathlib import Path
 import pytest
 from appengine.v1 import run_service_pb2, task_pb2, value_pb2
 from appengine_client import LocalFile, Reference, errors
+from appengine_client._api.folders import complete_folder
 from appengine_client.cli.app import with_options_first
 from appengine_client.cli.errors import ExitCode, exit_code_of, show_error_as_json
 from appengine_client.cli.inputs import read_inputs
 from appengine_client.cli.interrupts import Interrupted, Interrupts, Wish
 from appengine_client.cli.main import main
-from appengine_client.cli.output import size
 from appengine_client.cli.reporting import LogLines
-from appengine_client.cli.results import link_with_extensions, print_results, write_values
+from appengine_client.cli.results import print_results
+from appengine_client.cli.words import size
+
+from tests.unit.client.declared import typed
 
 POINT = '{"type": "Point", "coordinates": [1, 2]}'
-
-
-def typed(kind: str) -> task_pb2.ParameterType:
-    whole = task_pb2.ParameterType()
-    getattr(whole, kind.rpartition("/")[2]).SetInParent()
-    for _ in range(kind.count("/")):
-        whole = task_pb2.ParameterType(array=task_pb2.ArrayType(subtype=whole))
-    return whole
 
 
 TYPES = {
@@ -307,8 +302,7 @@ def test_outputs_as_people_open_them(tmp_path, capsys):
         run_service_pb2.ParameterValue(parameter="missing"),
     ]
     for _ in range(2):
-        write_values(tmp_path, types, outputs)
-        link_with_extensions(tmp_path, types, outputs)
+        complete_folder(tmp_path, types, outputs)
     assert json.loads((tmp_path / "outputs.json").read_text()) == {
         "count": 17,
         "mean": "nan",

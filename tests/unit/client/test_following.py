@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import asyncio
+
 import pytest
 from appengine.v1 import run_pb2, run_service_pb2, value_pb2
 from appengine_client import Progress, errors
-from appengine_client._api.following import following
+from appengine_client._api.following import following, merged
 from appengine_client._api.pages import joined
 from appengine_client.cli.errors import ExitCode, show_error
 from appengine_client.cli.following import show_end, show_where_to_look
@@ -121,3 +123,37 @@ def test_every_problem_has_its_line(capsys):
         "  a[1]: is wrong",
         "  … and 2 more",
     ]
+
+
+async def numbers(*items, end=None):
+    for item in items:
+        yield item
+    if end is not None:
+        raise end
+
+
+async def test_several_streams_are_one():
+    assert sorted([item async for item in merged([numbers(1, 4), numbers(), numbers(2, 3)])]) == [
+        1, 2, 3, 4,
+    ]  # fmt: skip
+    assert [item async for item in merged([])] == []
+
+
+async def test_the_error_of_one_of_several_streams_ends_all():
+    ended = []
+
+    async def endless():
+        try:
+            while True:
+                yield 0
+        finally:
+            ended.append(True)
+
+    with pytest.raises(errors.Unavailable):
+        async for _ in merged([endless(), numbers(1, end=cut())]):
+            pass
+    streams = merged([endless()])
+    assert await anext(streams) == 0
+    await streams.aclose()
+    await asyncio.sleep(0)
+    assert len(ended) == 2

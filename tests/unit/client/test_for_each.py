@@ -5,9 +5,9 @@ from __future__ import annotations
 import json
 
 import pytest
-from appengine_client.cli.batch import Ended, open_batch
+from appengine_client._api.batches import Ended, open_batch
 from appengine_client.cli.board import Count
-from appengine_client.cli.for_each import find_items
+from appengine_client.cli.for_each import find_files
 from appengine_client.errors import InvalidValue, LocalFileError
 
 
@@ -18,7 +18,7 @@ def touch(folder, *names):
 
 
 def names(pattern):
-    return [item.name for item in find_items(str(pattern))]
+    return [name for name, _ in find_files(str(pattern))]
 
 
 def test_items_are_named_by_what_differs_and_come_in_natural_order(tmp_path):
@@ -27,9 +27,7 @@ def test_items_are_named_by_what_differs_and_come_in_natural_order(tmp_path):
     assert names(tmp_path / "*/*.png") == ["a/s9", "a/s10", "b/s9"]
     assert names(tmp_path / "**/*.png") == ["a/s9", "a/s10", "b/s9"]
     assert names(tmp_path / "a/s9.png") == ["s9"]
-    assert [item.path for item in find_items(str(tmp_path / "*/s10.png"))] == [
-        tmp_path / "a/s10.png"
-    ]
+    assert [path for _, path in find_files(str(tmp_path / "*/s10.png"))] == [tmp_path / "a/s10.png"]
 
 
 def test_items_keep_the_extension_that_tells_them_apart(tmp_path):
@@ -49,7 +47,7 @@ def test_a_pattern_in_the_working_folder(tmp_path, monkeypatch):
 def test_a_pattern_without_files_is_refused(tmp_path, pattern):
     touch(tmp_path, "one.png")
     with pytest.raises(InvalidValue, match="there is no such file"):
-        find_items(str(tmp_path / pattern))
+        find_files(str(tmp_path / pattern))
 
 
 def ended(request, state):

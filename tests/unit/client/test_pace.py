@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import pytest
-from appengine_client.cli.pace import Pace, duration, told
+from appengine_client.cli.pace import Pace, told
+from appengine_client.cli.words import duration
 from appengine_client.transfer import Progress
 
 MIB = 1024 * 1024

@@ -14,16 +14,11 @@ from appengine_client._api import provisioning
 from appengine_client._api.provisioning import plan_inputs
 from appengine_client._api.values import number_text, text_on_disk, to_value
 from appengine_client.transfer import Source
+from shapely.geometry import MultiPolygon, Point, box, mapping
+
+from tests.unit.client.declared import typed
 
 POINT = {"type": "Point", "coordinates": [1, 2]}
-
-
-def typed(kind: str) -> task_pb2.ParameterType:
-    whole = task_pb2.ParameterType()
-    getattr(whole, kind.rpartition("/")[2]).SetInParent()
-    for _ in range(kind.count("/")):
-        whole = task_pb2.ParameterType(array=task_pb2.ArrayType(subtype=whole))
-    return whole
 
 
 @pytest.mark.parametrize(
@@ -37,6 +32,7 @@ def typed(kind: str) -> task_pb2.ParameterType:
         ("enumeration", "HED", "enumeration", "HED"),
         ("geometry", '{"type": "Point"}', "geometry", '{"type": "Point"}'),
         ("geometry", POINT, "geometry", json.dumps(POINT)),
+        ("geometry", Point(1, 2), "geometry", '{"type": "Point", "coordinates": [1.0, 2.0]}'),
         ("image", Reference("/d/a"), "dataset", value_pb2.DatasetReference(path="/d/a")),
     ],
 )
@@ -44,6 +40,14 @@ def test_values_of_their_kind(kind, given, field, stored):
     value = to_value(typed(kind), given, "x")
     assert value.WhichOneof("kind") == field
     assert getattr(value, field) == stored
+
+
+def test_shapes_are_taken_one_by_one_and_as_a_collection():
+    shapes = [box(0, 0, 1, 1), box(5, 5, 6, 6)]
+    value = to_value(typed("array/geometry"), shapes, "x")
+    assert [json.loads(item.geometry)["type"] for item in value.array.items] == ["Polygon"] * 2
+    whole = to_value(typed("array/geometry"), MultiPolygon(shapes), "x")
+    assert json.loads(whole.geometry) == json.loads(json.dumps(mapping(MultiPolygon(shapes))))
 
 
 def test_dates_have_zones():

@@ -1,9 +1,11 @@
-"""Streams that outlive their connections."""
+"""Streams that outlive their connections, and several of them as one."""
 
 from __future__ import annotations
 
+import asyncio
 import time
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Sequence
+from contextlib import aclosing
 from typing import TypeVar
 
 from appengine_client._rpc.retries import Patience
@@ -38,3 +40,42 @@ async def following(
         if time.monotonic() - opened > _HEALTHY_SECONDS:
             patience.progressed()  # it stood until our own bound on its silence
         await patience.wait(error)
+
+
+async def merged(streams: Sequence[AsyncGenerator[Item]]) -> AsyncGenerator[Item]:
+    """The items of several streams as they come, until all have ended.
+
+    A stream whose items nobody takes waits. Raises the first error of one, and ends the others.
+    """
+    items: asyncio.Queue[Item] = asyncio.Queue(maxsize=max(len(streams), 1))
+
+    async def take(stream: AsyncGenerator[Item]) -> None:
+        async with aclosing(stream):
+            async for item in stream:
+                await items.put(item)
+
+    async def take_all() -> None:
+        async with asyncio.TaskGroup() as group:
+            for stream in streams:
+                group.create_task(take(stream))
+
+    taking = asyncio.create_task(take_all(), name="merged streams")
+    try:
+        while not (taking.done() and items.empty()):
+            getting = asyncio.create_task(items.get())
+            await asyncio.wait({getting, taking}, return_when=asyncio.FIRST_COMPLETED)
+            if getting.done():
+                yield getting.result()
+            else:
+                getting.cancel()
+        _raise_first(taking)
+    finally:
+        taking.cancel()
+        await asyncio.gather(taking, return_exceptions=True)
+
+
+def _raise_first(taking: asyncio.Task[None]) -> None:
+    try:
+        taking.result()
+    except ExceptionGroup as errors:
+        raise errors.exceptions[0] from None

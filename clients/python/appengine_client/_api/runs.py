@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import asyncio
 import hashlib
-from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
+from collections.abc import AsyncGenerator, AsyncIterator, Iterable, Mapping, Sequence
+from contextlib import suppress
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -25,6 +27,7 @@ from appengine_client._api.uploads import Uploads
 from appengine_client._api.values import InputPython
 from appengine_client._rpc.connection import Connection, new_id
 from appengine_client._rpc.retries import UnaryRetries
+from appengine_client.errors import AppEngineError
 
 if TYPE_CHECKING:
     from appengine.v1.run_service_pb2_grpc import RunServiceAsyncStub
@@ -38,6 +41,7 @@ ENDED = frozenset(
 _TAKES_INPUTS = frozenset({run_pb2.RUN_STATE_CREATED, run_pb2.RUN_STATE_PROVISIONED})
 _CHANGING = UnaryRetries(total_seconds=60.0)
 """Calls that store values or remove files."""
+_DROP_SECONDS = 5.0
 _MOST_ITEMS = 100_000
 """Items of arrays in one answer: the most that a server gives."""
 
@@ -82,10 +86,13 @@ class Runs:
                 Aborted.
 
         Raises:
-            InvalidValue: An input is unknown or of another kind than declared. Nothing was made.
+            InvalidValue: An input is unknown or of another kind than declared.
             InvalidArgument: The server found problems; every one is in the error.
             Refused: The server does not take it for another reason.
             LocalFileError: A file cannot be read.
+
+        Whatever is raised, no run stays behind that nobody knows of: one that was made, but did not
+        get all its inputs, is removed, unless `request_id` lets the caller go on with it.
         """
         request = pb.CreateRunRequest(
             project=self._connection.settings.project,
@@ -106,8 +113,13 @@ class Runs:
         run = await self._create(request)
         if run.state not in _TAKES_INPUTS:  # an earlier call with this request_id started it
             return run
-        run = await self._carry_out(run, plan, on_progress)
-        return await self.start(run.id) if start else run
+        try:
+            run = await self._carry_out(run, plan, on_progress)
+            return await self.start(run.id) if start else run
+        except (AppEngineError, asyncio.CancelledError):
+            if request_id is None:
+                await self._drop(run.id)
+            raise
 
     async def provision(
         self,
@@ -164,7 +176,7 @@ class Runs:
 
     async def watch(
         self, run_id: str, *, after_revision: int = 0
-    ) -> AsyncIterator[pb.WatchRunResponse]:
+    ) -> AsyncGenerator[pb.WatchRunResponse]:
         """Every change of a run after a revision, none left out or twice; ends after its end.
 
         Goes on by itself when the connection is cut. `run` is set with the newest event.
@@ -182,7 +194,11 @@ class Runs:
         *,
         resume_token: str = "",
     ) -> AsyncIterator[pb.WatchRunsResponse]:
-        """The changes of all runs that match, from now on, until the caller leaves."""
+        """The changes of all runs that match, until the caller leaves.
+
+        They begin with what happens from now on, or behind a token: that of `watch_token`, or of
+        the last answer that was seen.
+        """
         request = pb.WatchRunsRequest(filter=self._in_project(filter), resume_token=resume_token)
         async for answer in following(
             lambda: self._connection.stream(self._stub.WatchRuns, request)
@@ -190,6 +206,15 @@ class Runs:
             request.resume_token = answer.resume_token
             if answer.HasField("event"):
                 yield answer
+
+    async def watch_token(self, filter: pb.RunFilter | None = None) -> str:
+        """Where `watch_all` begins now: ask before `list`, and no change is missed after it."""
+        request = pb.WatchRunsRequest(filter=self._in_project(filter))
+        async for answer in following(
+            lambda: self._connection.stream(self._stub.WatchRuns, request)
+        ):
+            return answer.resume_token
+        return ""
 
     async def wait(self, run_id: str) -> run_pb2.Run:
         """The run once it has SUCCEEDED, FAILED or was CANCELLED."""
@@ -303,6 +328,12 @@ class Runs:
             if finished.HasField("run"):
                 run = finished.run
         return run
+
+    async def _drop(self, run_id: str) -> None:
+        """Remove a run that was not started. What fails here is swept by the server's policy."""
+        with suppress(AppEngineError, TimeoutError):
+            async with asyncio.timeout(_DROP_SECONDS):
+                await self.delete(run_id)
 
     async def _create(self, request: pb.CreateRunRequest) -> run_pb2.Run:
         async def call() -> pb.CreateRunResponse:

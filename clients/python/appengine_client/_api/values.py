@@ -10,12 +10,14 @@ import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from numbers import Integral, Real
 from pathlib import Path
 from typing import TypeAlias
 
 from appengine.v1 import task_pb2, value_pb2
 from google.protobuf.struct_pb2 import NULL_VALUE
 
+from appengine_client._api.geometry import SupportsGeoInterface, as_geojson
 from appengine_client.errors import InvalidValue
 
 FILE_KINDS = ("file", "image")
@@ -55,9 +57,10 @@ class ReferencePattern:
 
 InputPython: TypeAlias = (
     "bool | int | float | str | datetime | Path | LocalFile | Reference | ReferencePattern"
-    " | Mapping[str, object] | Sequence[InputPython] | None"
+    " | Mapping[str, object] | SupportsGeoInterface | Sequence[InputPython] | None"
 )
-"""What an input takes: by its type a plain value, a GeoJSON object, a path, or a list of these."""
+"""What an input takes: by its type a plain value, a GeoJSON object or one of shapely's, a path, or
+a list of these."""
 
 
 def takes_pattern(declared: task_pb2.ParameterType) -> bool:
@@ -123,14 +126,14 @@ def _boolean(declared: task_pb2.ParameterType, given: object, where: str) -> val
 
 
 def _integer(declared: task_pb2.ParameterType, given: object, where: str) -> value_pb2.Value | None:
-    if isinstance(given, bool) or not isinstance(given, int):
+    if isinstance(given, bool) or not isinstance(given, Integral):  # also those of numpy
         return None
-    in_range = -_INTEGER_LIMIT <= given < _INTEGER_LIMIT
-    return value_pb2.Value(integer=given) if in_range else None
+    in_range = -_INTEGER_LIMIT <= int(given) < _INTEGER_LIMIT
+    return value_pb2.Value(integer=int(given)) if in_range else None
 
 
 def _number(declared: task_pb2.ParameterType, given: object, where: str) -> value_pb2.Value | None:
-    if isinstance(given, bool) or not isinstance(given, int | float):
+    if isinstance(given, bool) or not isinstance(given, Real):
         return None
     try:
         return value_pb2.Value(number=float(given))
@@ -163,6 +166,7 @@ def _datetime(
 def _geometry(
     declared: task_pb2.ParameterType, given: object, where: str
 ) -> value_pb2.Value | None:
+    given = as_geojson(given)
     if isinstance(given, Mapping):
         given = json.dumps(given, ensure_ascii=False)
     return value_pb2.Value(geometry=given) if isinstance(given, str) else None
@@ -170,7 +174,7 @@ def _geometry(
 
 def _array(declared: task_pb2.ParameterType, given: object, where: str) -> value_pb2.Value | None:
     subtype = declared.array.subtype
-    if kind_of(subtype) == "geometry" and isinstance(given, Mapping | str):
+    if kind_of(subtype) == "geometry" and isinstance(as_geojson(given), Mapping | str):
         return _geometry(subtype, given, where)  # a collection: the server takes it apart
     items = items_of(given)
     if items is None:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated, cast
 import typer
 
 from appengine_client.cli import runs, tasks
-from appengine_client.cli.errors import ExitCode, show_error_as_json
+from appengine_client.cli.errors import ExitCode, keep_silence, show_error_as_json
 from appengine_client.cli.session import Options, execute, fail, options_of
 from appengine_client.errors import AppEngineError, InvalidValue
 
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from appengine_client._api.client import Client
 
 _WITH_VALUE = ("--server", "--project", "--token-file", "--ca-file")
-_WITHOUT_VALUE = ("--json",)
+_WITHOUT_VALUE = ("--json", "--quiet", "-q")
 # Of all that is wrong usage, typer names only one kind: the root of them is the base of that.
 _WRONG_USAGE: type[Exception] = typer.BadParameter.mro()[1]
 
@@ -29,7 +29,6 @@ app = typer.Typer(
     "4 the server refused, 130 interrupted.",
     no_args_is_help=True,
     context_settings={"help_option_names": ["--help", "-h"]},
-    add_completion=False,
     rich_markup_mode=None,  # plain help needs no rich, which takes 0.15 s to load
     pretty_exceptions_enable=False,
 )
@@ -72,6 +71,10 @@ def options(
         bool,
         typer.Option("--json", help="Print the protobuf JSON form of the answer; errors too."),
     ] = False,
+    quiet: Annotated[
+        bool,
+        typer.Option("--quiet", "-q", help="Print results and errors alone: no progress, no log."),
+    ] = False,
     version: Annotated[
         bool,
         typer.Option(
@@ -80,6 +83,7 @@ def options(
     ] = False,
 ) -> None:
     """Keep what every command takes."""
+    keep_silence(quiet)
     context.obj = Options(
         server=server, project=project, token_file=token_file, ca_file=ca_file, json=json
     )

@@ -8,9 +8,15 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from appengine_client.cli.errors import ExitCode, printable, problem_as_json, say
+from appengine_client.cli.errors import (
+    ExitCode,
+    complain,
+    printable,
+    problem_as_json,
+    say,
+)
 from appengine_client.cli.output import counted
-from appengine_client.errors import AppEngineError, InvalidValue, Problem
+from appengine_client.errors import InvalidValue, Problem
 
 if TYPE_CHECKING:
     from appengine_contract import problems as contract
@@ -68,23 +74,19 @@ def check(path: Path) -> Checked:
     )
 
 
-def task_in(bundle: Path) -> tuple[str, str] | None:
-    """Namespace and version of the task in a bundle; None where the server must tell what it is."""
-    try:
-        descriptor = check(bundle).descriptor
-    except AppEngineError:
-        return None
-    return (descriptor.namespace, str(descriptor.version)) if descriptor is not None else None
+def report(checked: Checked, *, as_json: bool) -> ExitCode:
+    """Print what was found, for programs or for people, and answer the exit code."""
+    return (_print_json if as_json else _print)(checked)
 
 
-def print_checked(checked: Checked) -> ExitCode:
+def _print(checked: Checked) -> ExitCode:
     """Print every problem as a compiler does, and say how it went."""
     for problem in checked.errors:
         print(_line(checked.descriptor_path, "error", problem))
     for problem in checked.warnings:
         print(_line(checked.descriptor_path, "warning", problem))
     if checked.errors or checked.descriptor is None:
-        say(f"{checked.path} has {counted(len(checked.errors), 'error')}.")
+        complain(f"{checked.path} has {counted(len(checked.errors), 'error')}.")
         return checked.exit_code
     descriptor = checked.descriptor
     say(
@@ -96,7 +98,7 @@ def print_checked(checked: Checked) -> ExitCode:
     return checked.exit_code
 
 
-def print_checked_json(checked: Checked) -> ExitCode:
+def _print_json(checked: Checked) -> ExitCode:
     """Print the same as one JSON object."""
     import json
 
@@ -126,6 +128,7 @@ def _find(path: Path) -> _Found:
     if path.is_dir():
         path = _descriptor_in_folder(path)
     try:
+        path.stat()  # what is not there is no zip either, but that is not what is wrong
         if zipfile.is_zipfile(path):
             with zipfile.ZipFile(path) as bundle:
                 return _find_in(bundle, path)

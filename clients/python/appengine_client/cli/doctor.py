@@ -9,11 +9,14 @@ from __future__ import annotations
 import json
 import shlex
 import subprocess
+import sys
 from typing import Any
 
 from appengine_client.cli.errors import ExitCode, printable
+from appengine_client.cli.output import print_table
 from appengine_client.errors import InvalidValue
 
+_HEADINGS = ("CHECK", "RESULT", "WHAT TO DO")
 _COLOURS = {"ok": "green", "warning": "yellow", "failed": "bold red", "left out": "dim"}
 
 
@@ -52,17 +55,25 @@ def _ask(command: list[str]) -> dict[str, Any]:
 
 
 def _show(checks: list[dict[str, Any]]) -> None:
+    if not sys.stdout.isatty():
+        print_table(
+            _HEADINGS, [(check["name"], check["outcome"], _said(check)) for check in checks]
+        )
+        return
     from rich.console import Console
     from rich.table import Table
     from rich.text import Text
 
-    table = Table("check", "result", "what to do", box=None, pad_edge=False, header_style="bold")
+    table = Table(*_HEADINGS, box=None, pad_edge=False, header_style="bold")
     for check in checks:
-        said = [f"{found['setting']}: {found['message']}" for found in check["findings"]]
-        colour = _COLOURS.get(check["outcome"], "")
         table.add_row(
             printable(check["name"]),
-            Text(printable(check["outcome"]), style=colour),
-            Text(printable("\n".join(said) or check["left_out"] or ""), overflow="fold"),
+            Text(printable(check["outcome"]), style=_COLOURS.get(check["outcome"], "")),
+            Text(printable(_said(check)), overflow="fold"),
         )
     Console().print(table)
+
+
+def _said(check: dict[str, Any]) -> str:
+    said = [f"{found['setting']}: {found['message']}" for found in check["findings"]]
+    return "\n".join(said) or check["left_out"] or ""

@@ -10,6 +10,7 @@ from appengine_client.errors import (
     InvalidValue,
     LocalFileError,
     Problem,
+    RunFailed,
     ServerError,
     Unauthenticated,
     Unavailable,
@@ -33,6 +34,8 @@ def exit_code_of(error: AppEngineError) -> ExitCode:
     match error:
         case InvalidValue() | LocalFileError():
             return ExitCode.USAGE
+        case RunFailed():
+            return ExitCode.FAILED
         case Unavailable():
             return ExitCode.UNREACHABLE
         case _:
@@ -41,12 +44,12 @@ def exit_code_of(error: AppEngineError) -> ExitCode:
 
 def show_error(error: AppEngineError) -> None:
     """Print one sentence for the error, and one for each problem that it names."""
-    say(f"Error: {error.message}")
+    complain(f"Error: {error.message}")
     if isinstance(error, ServerError):
         for line in error.problem_lines():
-            say(f"  {line}")
+            complain(f"  {line}")
     if isinstance(error, Unauthenticated):
-        say("Give a token by --token-file, APPENGINE_TOKEN or APPENGINE_TOKEN_FILE.")
+        complain("Give a token by --token-file, APPENGINE_TOKEN or APPENGINE_TOKEN_FILE.")
 
 
 def show_error_as_json(error: AppEngineError) -> None:
@@ -63,7 +66,7 @@ def show_error_as_json(error: AppEngineError) -> None:
             "problemCount": details.problem_count,
             "requestId": details.request_id,
         }
-    say(json.dumps({"error": shown}, ensure_ascii=False))
+    complain(json.dumps({"error": shown}, ensure_ascii=False))
 
 
 def problem_as_json(problem: Problem) -> dict[str, object]:
@@ -76,8 +79,28 @@ def problem_as_json(problem: Problem) -> dict[str, object]:
 
 
 def say(text: str) -> None:
-    """Print a line for people: results alone go to stdout."""
+    """Print a line for people on stderr, unless they want none: results alone go to stdout."""
+    if not _Silence.is_kept:
+        complain(text)
+
+
+def complain(text: str) -> None:
+    """Print a line that is seen whatever was asked for: what went wrong."""
     print(printable(text), file=sys.stderr, flush=True)
+
+
+class _Silence:
+    is_kept = False
+
+
+def keep_silence(is_kept: bool) -> None:
+    """Whether `say` says nothing from now on, as --quiet wants it."""
+    _Silence.is_kept = is_kept
+
+
+def is_silent() -> bool:
+    """Whether nothing but results and errors is shown."""
+    return _Silence.is_kept
 
 
 def printable(text: str) -> str:

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import asyncio
+import sys
 from typing import TYPE_CHECKING
 
 from appengine.v1 import run_pb2
 
 from appengine_client._api.runs import ENDED
 from appengine_client.cli.errors import ExitCode
-from appengine_client.cli.output import enum_word, print_json_line
+from appengine_client.cli.output import enum_word, print_json_line, run_label
 from appengine_client.cli.reporting import LogLines, Reporter
 from appengine_client.errors import AppEngineError, NotFound, OutOfRange
 
@@ -62,7 +63,7 @@ class Follower:
 
     def _show(self, event: run_pb2.RunEvent) -> None:
         waiting = "; ".join(reason.message for reason in event.pending_reasons)
-        text = f"run {self._run_id}: {state_word(event.state)}"
+        text = f"run {run_label(self._run_id, sys.stderr)}: {state_word(event.state)}"
         self._reporter.state(f"{text}, {waiting}" if waiting else text)
         if event.attempt and event.state in _WITH_LOG and event.attempt not in self._logs:
             self._logs[event.attempt] = asyncio.create_task(
@@ -92,24 +93,24 @@ def show_end(run: run_pb2.Run, reporter: Reporter) -> ExitCode:
                 reporter.line(f"Warning: {warning.path}: {warning.message}")
             return ExitCode.SUCCESS
         case run_pb2.RUN_STATE_CANCELLED:
-            reporter.line(f"The run {run.id} was cancelled.")
+            reporter.error(f"The run {run.id} was cancelled.")
         case run_pb2.RUN_STATE_FAILED:
             _show_failure(run, reporter)
         case _:
-            reporter.line(f"The run {run.id} is {state_word(run.state)}.")
+            reporter.error(f"The run {run.id} is {state_word(run.state)}.")
     return ExitCode.FAILED
 
 
 def _show_failure(run: run_pb2.Run, reporter: Reporter) -> None:
     failure = run.failure
-    reporter.line(f"The run {run.id} failed ({reason_word(failure.reason)}): {failure.message}")
+    reporter.error(f"The run {run.id} failed ({reason_word(failure.reason)}): {failure.message}")
     for problem in failure.problems:
         if problem.message in failure.message:
             continue
         where = f"{problem.path}: " if problem.path else ""
-        reporter.line(f"  {where}{problem.message}")
+        reporter.error(f"  {where}{problem.message}")
     for detail in failure.details:
-        reporter.line(f"  afterwards: {detail}")
+        reporter.error(f"  afterwards: {detail}")
 
 
 def show_where_to_look(run: run_pb2.Run, reporter: Reporter) -> None:

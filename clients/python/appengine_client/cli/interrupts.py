@@ -10,7 +10,7 @@ from enum import Enum
 from types import TracebackType
 from typing import TypeVar
 
-from appengine_client.cli.errors import say
+from appengine_client.cli.errors import complain
 
 Result = TypeVar("Result")
 
@@ -69,7 +69,7 @@ class Interrupts:
         try:
             return _asked()
         except (KeyboardInterrupt, EOFError):
-            say("")
+            complain("")
             return Wish.LEAVE
         finally:
             self._loop.add_signal_handler(signal.SIGINT, self._pressed.set)

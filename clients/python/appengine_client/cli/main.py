@@ -7,7 +7,7 @@ import os
 import sys
 from collections.abc import Sequence
 
-from appengine_client.cli.errors import ExitCode, say
+from appengine_client.cli.errors import ExitCode, complain
 
 _NEW_OBJECTS = 20_000
 """After so many Python looks for garbage; by itself so often that it takes a tenth of the start."""
@@ -26,7 +26,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     except ModuleNotFoundError as error:
         if error.name is None or error.name.partition(".")[0] not in _OPTIONAL:
             raise
-        say("The command line is not installed: pip install 'appengine-client[cli]'")
+        complain("The command line is not installed: pip install 'appengine-client[cli]'")
         sys.exit(ExitCode.USAGE)
     except KeyboardInterrupt:
         sys.exit(ExitCode.INTERRUPTED)

@@ -2,18 +2,28 @@
 
 from __future__ import annotations
 
+import json
 import sys
+import time
 from collections.abc import Iterable, Sequence
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING
+from shutil import get_terminal_size
+from typing import TYPE_CHECKING, TextIO
 
 from appengine_client.cli.errors import printable
+from appengine_client.cli.live import STATE_STYLES, painted, takes_colours
+from appengine_client.cli.words import rough_duration
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from google.protobuf.message import Message
     from google.protobuf.timestamp_pb2 import Timestamp
 
-_UNITS = ("B", "KiB", "MiB", "GiB", "TiB")
+_GAP = "  "
+_LEAST_WIDTH = 10
+SHORT_ID = 8
+"""Characters of an id that people see and type."""
 
 
 def print_json(message: Message) -> None:
@@ -30,13 +40,44 @@ def print_json_line(message: Message) -> None:
     print(MessageToJson(message, ensure_ascii=False, indent=None), flush=True)
 
 
+def print_path(name: str, path: Path, *, as_json: bool) -> None:
+    """Print where something was made: the path alone, or an object with it."""
+    print(json.dumps({name: str(path)}, ensure_ascii=False) if as_json else path)
+
+
 def print_table(headings: Sequence[str], rows: Iterable[Sequence[str]]) -> None:
-    """Print aligned columns. What a cell holds is made printable, and put on one line."""
+    """Print aligned columns. What a cell holds is made printable, and put on one line.
+
+    On a terminal lines are cut to its width, and words of states have their colours.
+    """
     lines = [headings, *([" ".join(printable(cell).split()) for cell in row] for row in rows)]
     widths = [max(map(len, column)) for column in zip(*lines, strict=True)]
-    for line in lines:
-        cells = (cell.ljust(width) for cell, width in zip(line, widths, strict=True))
-        print("  ".join(cells).rstrip())
+    if sys.stdout.isatty():
+        widths = _fitted(widths, get_terminal_size().columns)
+    paint = takes_colours(sys.stdout)
+    for number, line in enumerate(lines):
+        cells = (_cut(cell, width) for cell, width in zip(line, widths, strict=True))
+        text = _GAP.join(cells).rstrip()
+        print(_painted_line(text, line, is_heading=number == 0) if paint else text)
+
+
+def _fitted(widths: list[int], room: int) -> list[int]:
+    """The widest columns give way, but none to less than can be read."""
+    widths = list(widths)
+    while sum(widths) + len(_GAP) * (len(widths) - 1) > room and max(widths) > _LEAST_WIDTH:
+        widths[widths.index(max(widths))] -= 1
+    return widths
+
+
+def _cut(cell: str, width: int) -> str:
+    return cell.ljust(width) if len(cell) <= width else f"{cell[: width - 1]}…"
+
+
+def _painted_line(text: str, cells: Sequence[str], *, is_heading: bool) -> str:
+    if is_heading:
+        return painted(text, "bold")
+    state = next((cell for cell in cells if cell in STATE_STYLES), None)
+    return text if state is None else text.replace(state, painted(state, STATE_STYLES[state]), 1)
 
 
 def print_fields(fields: Iterable[tuple[str, str]]) -> None:
@@ -61,13 +102,23 @@ def moment(timestamp: Timestamp) -> str:
     return utc.astimezone().strftime("%Y-%m-%d %H:%M:%S %Z")
 
 
-def size(count: float) -> str:
-    """A number of bytes for people."""
-    unit = 0
-    while count >= 1024 and unit < len(_UNITS) - 1:
-        count /= 1024
-        unit += 1
-    return f"{count:.0f} {_UNITS[unit]}" if unit == 0 else f"{count:.1f} {_UNITS[unit]}"
+def ago(timestamp: Timestamp) -> str:
+    """How long ago a moment was; empty where there is none."""
+    if not timestamp.seconds:
+        return ""
+    return f"{rough_duration(time.time() - timestamp.seconds)} ago"
+
+
+def between(start: Timestamp, end: Timestamp) -> str:
+    """How long something took; empty where it has not ended."""
+    if not start.seconds or not end.seconds:
+        return ""
+    return rough_duration(end.seconds - start.seconds + (end.nanos - start.nanos) / 1e9)
+
+
+def run_label(run_id: str, stream: TextIO | None = None) -> str:
+    """The id of a run; on a terminal the beginning of it, which every command takes."""
+    return run_id[:SHORT_ID] if (stream or sys.stdout).isatty() else run_id
 
 
 def counted(count: int, noun: str) -> str:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import deque
 from typing import TYPE_CHECKING
 
-from appengine_client.cli.output import size
+from appengine_client.cli.words import duration, size
 
 if TYPE_CHECKING:
     from appengine_client.transfer import Progress
@@ -48,13 +48,3 @@ def told(progress: Progress, rate: float | None) -> str:
         if rate > 0:
             parts.append(f"{duration(left_bytes / rate)} left")
     return ", ".join(parts)
-
-
-def duration(seconds: float) -> str:
-    """A time for people: `8 s`, `3 min 20 s`, `2 h 5 min`."""
-    whole = max(round(seconds), 1)
-    if whole < 60:
-        return f"{whole} s"
-    if whole < 3600:
-        return f"{whole // 60} min {whole % 60} s"
-    return f"{whole // 3600} h {whole % 3600 // 60} min"

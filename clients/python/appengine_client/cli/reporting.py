@@ -7,9 +7,10 @@ import re
 import sys
 import time
 from types import TracebackType
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Protocol
 
-from appengine_client.cli.errors import printable, say
+from appengine_client.cli.errors import complain, is_silent, printable, say
+from appengine_client.cli.live import StatusLine, live
 from appengine_client.cli.pace import Pace, told
 
 if TYPE_CHECKING:
@@ -36,6 +37,9 @@ class Reporter(Protocol):
     def line(self, text: str) -> None:
         """A line that stays."""
 
+    def error(self, text: str) -> None:
+        """A line that stays, and is shown also where nothing else is."""
+
     def state(self, text: str) -> None:
         """What is going on now."""
 
@@ -47,8 +51,42 @@ class Reporter(Protocol):
 
 
 def reporter() -> Reporter:
-    """The one that suits stderr."""
+    """The one that suits stderr and --quiet."""
+    if is_silent():
+        return SilentReporter()
     return LiveReporter() if sys.stderr.isatty() else PlainReporter()
+
+
+class SilentReporter:
+    """Errors alone."""
+
+    def __enter__(self) -> SilentReporter:
+        """Begin to be silent."""
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        """Nothing is left to clean."""
+
+    def line(self, text: str) -> None:
+        """Not shown."""
+
+    def error(self, text: str) -> None:
+        """A line that stays."""
+        complain(text)
+
+    def state(self, text: str) -> None:
+        """Not shown."""
+
+    def transfer(self, doing: str, progress: Progress) -> None:
+        """Not shown."""
+
+    def pause(self) -> None:
+        """Nothing is in the way of a question."""
 
 
 class PlainReporter:
@@ -75,6 +113,10 @@ class PlainReporter:
         """A line that stays."""
         say(text)
 
+    def error(self, text: str) -> None:
+        """A line that stays too."""
+        say(text)
+
     def state(self, text: str) -> None:
         """What is going on now, once."""
         if text != self._last_state:
@@ -98,27 +140,16 @@ class PlainReporter:
 
 
 class LiveReporter:
-    """A line with a spinner, and a bar while bytes move; log lines pass above it."""
+    """One line that changes, with a bar while bytes move; lines that stay pass above it."""
 
     def __init__(self) -> None:
-        from rich.console import Console
-        from rich.progress import BarColumn, SpinnerColumn, TextColumn
-        from rich.progress import Progress as Bars
-
-        self._bars = Bars(
-            SpinnerColumn(),
-            TextColumn("{task.description}", markup=False),
-            BarColumn(bar_width=30),
-            TextColumn("{task.fields[moved]}", markup=False),
-            console=Console(stderr=True),
-            transient=True,
-        )
+        self._status = StatusLine()
+        self._live = live(lambda: self._status)
         self._pace = Pace()
-        self._line: Any = self._bars.add_task("", total=None, moved="")
 
     def __enter__(self) -> LiveReporter:
         """Begin to show."""
-        self._bars.start()
+        self._live.start()
         return self
 
     def __exit__(
@@ -128,36 +159,35 @@ class LiveReporter:
         traceback: TracebackType | None,
     ) -> None:
         """Take the live line away."""
-        self._bars.stop()
+        self._live.stop()
 
     def line(self, text: str) -> None:
         """A line that stays, above the live one."""
-        self._bars.console.print(printable(text), markup=False, highlight=False, soft_wrap=True)
+        self._live.console.print(printable(text), markup=False, highlight=False, soft_wrap=True)
+
+    def error(self, text: str) -> None:
+        """A line that stays too."""
+        self.line(text)
 
     def state(self, text: str) -> None:
         """What is going on now."""
         self._start()
-        self._bars.update(self._line, description=printable(text), total=None, moved="")
+        self._status.state(printable(text))
 
     def transfer(self, doing: str, progress: Progress) -> None:
         """How far a transfer is."""
         self._start()
         rate = self._pace.at(time.monotonic(), progress.done_bytes)
-        self._bars.update(
-            self._line,
-            description=doing,
-            completed=progress.done_bytes,
-            total=max(progress.total_bytes, 1),
-            moved=printable(progress.waiting_because) or told(progress, rate),
-        )
+        moved = printable(progress.waiting_because) or told(progress, rate)
+        self._status.transfer(doing, moved, progress.done_bytes, progress.total_bytes)
 
     def pause(self) -> None:
         """Take the live line away until something changes."""
-        self._bars.stop()
+        self._live.stop()
 
     def _start(self) -> None:
-        if not self._bars.live.is_started:
-            self._bars.start()
+        if not self._live.is_started:
+            self._live.start()
 
 
 class LogLines:

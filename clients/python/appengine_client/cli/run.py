@@ -11,8 +11,9 @@ from typing import TYPE_CHECKING
 
 from appengine.v1 import run_pb2
 
+from appengine_client._api.folders import make_folder_for
 from appengine_client.cli.errors import ExitCode
-from appengine_client.cli.fetching import fetch_outputs, make_folder_for, write_results
+from appengine_client.cli.fetching import fetch_outputs, write_results
 from appengine_client.cli.following import Follower, show_end, show_where_to_look
 from appengine_client.cli.inputs import read_inputs
 from appengine_client.cli.interrupts import Interrupted, Interrupts, Wish

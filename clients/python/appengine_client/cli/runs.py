@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from appengine_client.cli.errors import ExitCode, say
-from appengine_client.cli.session import Yes, confirm, execute, options_of
+from appengine_client.cli.session import Options, Yes, confirm, execute, options_of
 from appengine_client.errors import InvalidValue
 
 if TYPE_CHECKING:
@@ -27,26 +27,26 @@ _UNTIL_KILLED = (
 RunId = Annotated[
     str, typer.Argument(metavar="RUN", help="Id of the run, or its first 8 characters or more.")
 ]
+TaskFilter = Annotated[str, typer.Option(help="Only of this task.", metavar="NAMESPACE[:VERSION]")]
+StateFilter = Annotated[
+    list[str] | None,
+    typer.Option(
+        help="Only in this state; repeatable. One of CREATED, PROVISIONED, QUEUED, PENDING, "
+        "RUNNING, FINALIZING, SUCCEEDED, FAILED, CANCELLING, CANCELLED."
+    ),
+]
+LabelFilter = Annotated[
+    list[str] | None, typer.Option(help="Only with this label; repeatable.", metavar="KEY=VALUE")
+]
 OutputDir = Annotated[Path, typer.Option(help="Where the files go.", metavar="DIR")]
 
 
 @app.command("list")
 def list_runs(
     context: typer.Context,
-    task: Annotated[
-        str, typer.Option(help="Only of this task.", metavar="NAMESPACE[:VERSION]")
-    ] = "",
-    state: Annotated[
-        list[str] | None,
-        typer.Option(
-            help="Only in this state; repeatable. One of CREATED, PROVISIONED, QUEUED, PENDING, "
-            "RUNNING, FINALIZING, SUCCEEDED, FAILED, CANCELLING, CANCELLED."
-        ),
-    ] = None,
-    label: Annotated[
-        list[str] | None,
-        typer.Option(help="Only with this label; repeatable.", metavar="KEY=VALUE"),
-    ] = None,
+    task: TaskFilter = "",
+    state: StateFilter = None,
+    label: LabelFilter = None,
     limit: Annotated[int, typer.Option(help="At most so many.", min=1)] = 50,
 ) -> None:
     """List runs, newest first."""
@@ -101,19 +101,19 @@ def read_labels(options: list[str]) -> dict[str, str]:
 
 def _print_list(runs: list[run_pb2.Run]) -> None:
     from appengine_client.cli.following import state_word
-    from appengine_client.cli.output import moment, print_table
+    from appengine_client.cli.output import ago, between, print_table, run_label
 
     rows = (
         (
-            run.id,
+            run_label(run.id),
             f"{run.task_namespace}:{run.task_version}",
             state_word(run.state),
-            moment(run.create_time),
-            moment(run.end_time),
+            ago(run.create_time),
+            between(run.start_time, run.end_time),
         )
         for run in runs
     )
-    print_table(("RUN", "TASK", "STATE", "CREATED", "ENDED"), rows)
+    print_table(("RUN", "TASK", "STATE", "CREATED", "TOOK"), rows)
 
 
 @app.command()
@@ -178,26 +178,58 @@ def outputs(context: typer.Context, run: RunId) -> None:
 
 
 @app.command()
-def watch(context: typer.Context, run: RunId) -> None:
-    """Follow a run to its end, with its log. The exit code is that of `appengine run`."""
+def watch(
+    context: typer.Context,
+    runs: Annotated[
+        list[str] | None,
+        typer.Argument(
+            metavar="[RUN]...",
+            help="Ids, or their first 8 characters or more; none: all that match.",
+        ),
+    ] = None,
+    task: TaskFilter = "",
+    state: StateFilter = None,
+    label: LabelFilter = None,
+) -> None:
+    """Follow a run to its end, with its log; or several runs, as a live table.
+
+    Without RUN the table shows all active runs that match, and goes on until Ctrl-C. Else the exit
+    code is 0 when every run succeeded, and 1 when one did not.
+    """
     options = options_of(context)
 
     async def work(client: Client) -> ExitCode:
-        from appengine_client.cli.following import Follower, show_end, show_where_to_look
-        from appengine_client.cli.reporting import reporter
+        from appengine_client.cli import watching
         from appengine_client.cli.run_ids import run_id_of
 
-        run_id = await run_id_of(client, run)
-        with reporter() as shown:
-            follower = Follower(client, run_id, shown, as_json=options.json)
-            ended = await follower.follow()
-            code = show_end(ended, shown)
-            show_where_to_look(ended, shown)
-        if code is ExitCode.SUCCESS:
-            say(f"Fetch its outputs with: appengine runs download {run_id} --output-dir DIR")
-        return code
+        wanted = _filter(task, state or [], label or [])
+        ids = [await run_id_of(client, run) for run in dict.fromkeys(runs or [])]
+        if not ids:
+            show_all = watching.print_matching if options.json else watching.watch_matching
+            await show_all(client, wanted)
+            return ExitCode.SUCCESS
+        if wanted.ByteSize():
+            raise InvalidValue("--task, --state and --label select runs: give them without RUN")
+        if len(ids) == 1:
+            return await _follow(client, ids[0], options)
+        show_these = watching.print_runs if options.json else watching.watch_runs
+        return await show_these(client, ids)
 
     execute(options, work)
+
+
+async def _follow(client: Client, run_id: str, options: Options) -> ExitCode:
+    from appengine_client.cli.following import Follower, show_end, show_where_to_look
+    from appengine_client.cli.reporting import reporter
+
+    with reporter() as shown:
+        follower = Follower(client, run_id, shown, as_json=options.json)
+        ended = await follower.follow()
+        code = show_end(ended, shown)
+        show_where_to_look(ended, shown)
+    if code is ExitCode.SUCCESS:
+        say(f"Fetch its outputs with: appengine runs download {run_id} --output-dir DIR")
+    return code
 
 
 @app.command()
@@ -209,17 +241,23 @@ def logs(
         bool, typer.Option("--follow", "-f", help="Go on until the attempt has ended.")
     ] = False,
 ) -> None:
-    """Print what the task printed, byte for byte."""
+    """Print what the task printed, byte for byte. --json: pieces of it, in base64."""
+    options = options_of(context)
 
     async def work(client: Client) -> None:
-        from appengine_client.cli.output import print_bytes
+        from appengine.v1.run_service_pb2 import TailLogsResponse
+
+        from appengine_client.cli.output import print_bytes, print_json_line
         from appengine_client.cli.run_ids import run_id_of
 
         run_id = await run_id_of(client, run)
         async for data in client.runs.logs(run_id, attempt=attempt, follow=follow):
-            print_bytes(data)
+            if options.json:
+                print_json_line(TailLogsResponse(data=data))
+            else:
+                print_bytes(data)
 
-    execute(options_of(context), work)
+    execute(options, work)
 
 
 @app.command()
@@ -276,15 +314,21 @@ def retry(context: typer.Context, run: RunId) -> None:
 def delete(context: typer.Context, run: RunId, *, yes: Yes = False) -> None:
     """Remove a run with its files and log."""
     confirm(f"Delete the run {run} with its outputs and log?", unasked=yes)
+    options = options_of(context)
 
     async def work(client: Client) -> None:
+        from appengine.v1.run_service_pb2 import DeleteRunResponse
+
+        from appengine_client.cli.output import print_json
         from appengine_client.cli.run_ids import run_id_of
 
         run_id = await run_id_of(client, run)
         await client.runs.delete(run_id)
+        if options.json:
+            print_json(DeleteRunResponse())
         say(f"The run {run_id} is deleted.")
 
-    execute(options_of(context), work)
+    execute(options, work)
 
 
 @app.command()
@@ -302,12 +346,11 @@ def download(
     options = options_of(context)
 
     async def work(client: Client) -> None:
-        from appengine_client.cli.fetching import (
-            fetch_attempt,
-            fetch_outputs,
-            make_folder_for,
-            write_results,
-        )
+        from appengine.v1.run_service_pb2 import GetRunOutputsResponse
+
+        from appengine_client._api.folders import make_folder_for
+        from appengine_client.cli.fetching import fetch_attempt, fetch_outputs, write_results
+        from appengine_client.cli.output import print_json, print_path
         from appengine_client.cli.reporting import reporter
         from appengine_client.cli.run_ids import run_id_of
 
@@ -317,10 +360,14 @@ def download(
         if attempt is not None:
             with reporter() as shown:
                 await fetch_attempt(client, found.id, attempt, output_dir, shown)
+            if options.json:
+                print_path("folder", output_dir, as_json=True)
             say(f"The files of attempt {attempt} are in {output_dir}.")
             return
         with reporter() as shown:
             await fetch_outputs(client, found.id, output_dir, shown)
         await write_results(client, found.id, task, output_dir, is_shown=not options.json)
+        if options.json:
+            print_json(GetRunOutputsResponse(outputs=await client.runs.outputs(found.id)))
 
     execute(options, work)

@@ -12,8 +12,8 @@ import typer
 
 from appengine_client.cli.errors import (
     ExitCode,
+    complain,
     exit_code_of,
-    say,
     show_error,
     show_error_as_json,
 )
@@ -49,7 +49,7 @@ def confirm(question: str, *, unasked: bool) -> None:
         except typer.Abort:
             raise typer.Exit(ExitCode.INTERRUPTED) from None
         if not is_wanted:
-            say("Nothing was deleted.")
+            complain("Nothing was deleted.")
             raise typer.Exit(ExitCode.FAILED)
 
 

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from appengine_client.cli.errors import ExitCode, say
+from appengine_client.cli.errors import ExitCode, complain, say
 from appengine_client.cli.session import Options, Yes, confirm, execute, fail, options_of
 from appengine_client.errors import AppEngineError
 
@@ -32,14 +32,24 @@ def upload(
     context: typer.Context,
     bundle: Annotated[Path, typer.Argument(metavar="BUNDLE.zip", help="Descriptor and image.")],
 ) -> None:
-    """Upload a task, and wait until its image is published."""
+    """Upload a task, and wait until its image is published.
+
+    A bundle with errors is not sent: the exit code is 1, as of `task check`.
+    """
+    from appengine_client.cli.check import check as check_offline
+    from appengine_client.cli.check import report
+
     options = options_of(context)
+    try:
+        checked = check_offline(bundle)
+    except AppEngineError as error:
+        fail(options, error)
+    descriptor = checked.descriptor
+    if checked.errors or descriptor is None:
+        raise typer.Exit(report(checked, as_json=options.json))
 
     async def work(client: Client) -> ExitCode:
-        from appengine_client.cli.check import task_in
-
-        if (found := task_in(bundle)) is not None:
-            await _refuse_known(client, *found)
+        await _refuse_known(client, descriptor.namespace, str(descriptor.version))
         return _report_upload(await _upload(client, bundle), options)
 
     execute(options, work)
@@ -124,7 +134,7 @@ def _report_upload(task: task_pb2.Task, options: Options) -> ExitCode:
     if task.state == TASK_STATE_READY:
         say(f"The task {name} is ready.")
         return ExitCode.SUCCESS
-    say(f"The task {name} could not be published: {task.failure.message}")
+    complain(f"The task {name} could not be published: {task.failure.message}")
     return ExitCode.FAILED
 
 
@@ -139,7 +149,7 @@ def list_tasks(
     async def work(client: Client) -> None:
         from appengine.v1.task_service_pb2 import ListTasksResponse
 
-        from appengine_client.cli.output import moment, print_json, print_table
+        from appengine_client.cli.output import ago, print_json, print_table
 
         tasks = [task async for task in client.tasks.list(namespace=namespace)]
         if options.json:
@@ -151,7 +161,7 @@ def list_tasks(
                 task.name,
                 _state_word(task),
                 task.project,
-                moment(task.create_time),
+                ago(task.create_time),
             )
             for task in tasks
         )
@@ -184,7 +194,8 @@ def show(context: typer.Context, task: TaskArgument) -> None:
 
 
 def _print_task(task: task_pb2.Task) -> None:
-    from appengine_client.cli.output import counted, moment, print_fields, print_table, size
+    from appengine_client.cli.output import counted, moment, print_fields, print_table
+    from appengine_client.cli.words import size
 
     resources = task.resources
     print_fields(
@@ -229,12 +240,19 @@ def delete(
 ) -> None:
     """Delete a task; its files go with its last run."""
     confirm(f"Delete the task {task}?", unasked=yes)
+    options = options_of(context)
 
     async def work(client: Client) -> None:
+        from appengine.v1.task_service_pb2 import DeleteTaskResponse
+
+        from appengine_client.cli.output import print_json
+
         await client.tasks.delete(task, force=force)
+        if options.json:
+            print_json(DeleteTaskResponse())
         say(f"The task {task} is deleted.")
 
-    execute(options_of(context), work)
+    execute(options, work)
 
 
 @app.command()
@@ -247,11 +265,15 @@ def init(
 ) -> None:
     """Make a task to start from: descriptor, Dockerfile, algorithm in Python, and a test."""
     from appengine_client.cli.new_task import make_task
+    from appengine_client.cli.output import print_path
 
+    options = options_of(context)
     try:
         folder = make_task(name, namespace, Path())
     except AppEngineError as error:
-        fail(options_of(context), error)
+        fail(options, error)
+    if options.json:
+        print_path("folder", folder, as_json=True)
     say(f"The task is in {folder}: {folder}/README.md says what is what, and how to go on.")
 
 
@@ -270,19 +292,21 @@ def pack(
 ) -> None:
     """Pack a descriptor and an image into a bundle, and print its path."""
     from appengine_client.cli.check import check as check_offline
-    from appengine_client.cli.check import print_checked
+    from appengine_client.cli.check import report
+    from appengine_client.cli.output import print_path
     from appengine_client.cli.packing import pack as pack_bundle
     from appengine_client.cli.reporting import reporter
 
+    options = options_of(context)
     try:
         checked = check_offline(folder)
         if checked.errors:
-            raise typer.Exit(print_checked(checked))
+            raise typer.Exit(report(checked, as_json=options.json))
         with reporter() as shown:
             bundle = pack_bundle(checked, image, output, shown)
     except AppEngineError as error:
-        fail(options_of(context), error)
-    print(bundle)
+        fail(options, error)
+    print_path("bundle", bundle, as_json=options.json)
 
 
 @app.command("try")
@@ -310,7 +334,7 @@ def try_(
     from tempfile import TemporaryDirectory
 
     from appengine_client.cli.check import check as check_offline
-    from appengine_client.cli.check import print_checked
+    from appengine_client.cli.check import report
     from appengine_client.cli.own_server import own_server
     from appengine_client.cli.run import Order
     from appengine_client.cli.trying import build_bundle, try_task
@@ -320,7 +344,7 @@ def try_(
         try:
             checked = check_offline(folder)
             if checked.descriptor is None:
-                raise typer.Exit(print_checked(checked))
+                raise typer.Exit(report(checked, as_json=options.json))
             order = Order(
                 task=f"{checked.descriptor.namespace}:{checked.descriptor.version}",
                 inputs=inputs or [], inputs_file=inputs_file, output_dir=output_dir,
@@ -350,11 +374,11 @@ def check(
     The exit code is 0 without errors, 1 with errors, 2 when there is nothing to check.
     """
     from appengine_client.cli.check import check as check_offline
-    from appengine_client.cli.check import print_checked, print_checked_json
+    from appengine_client.cli.check import report
 
     options = options_of(context)
     try:
         checked = check_offline(path)
     except AppEngineError as error:
         fail(options, error)
-    raise typer.Exit((print_checked_json if options.json else print_checked)(checked))
+    raise typer.Exit(report(checked, as_json=options.json))

@@ -1,4 +1,4 @@
-"""What `appengine run --for-each` keeps beside its results, so that it goes on where it stopped.
+"""What one task over many items keeps beside its results, so that it goes on where it stopped.
 
 `runs.jsonl` in the output folder: first the id of the batch, then one line for each run that has
 ended. The id of each request follows from the batch and from all that is asked, so a run that was
