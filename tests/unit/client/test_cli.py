@@ -10,7 +10,6 @@ import os
 import signal
 import subprocess
 import sys
-import time
 import zipfile
 from importlib import metadata
 from pathlib import Path
@@ -578,12 +577,10 @@ def test_sizes(count, text):
     assert size(count) == text
 
 
-def test_help_is_quick_and_loads_no_grpc():
+def test_help_loads_nothing_that_takes_long():
     code = (
         "import sys\nfrom appengine_client.cli.main import main\n"
         "try:\n    main(['run', '--help'])\nexcept SystemExit:\n    pass\n"
         "assert not {'asyncio', 'grpc', 'rich', 'google.protobuf'} & set(sys.modules), 'slow'\n"
     )
-    started = time.monotonic()
     subprocess.run([sys.executable, "-c", code], check=True, stdout=subprocess.DEVNULL)
-    assert time.monotonic() - started < 5  # 0.2 s on an idle machine
