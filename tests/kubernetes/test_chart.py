@@ -172,7 +172,7 @@ def test_without_more_the_server_is_known_by_its_service(helm: Helm) -> None:
     variables = variables_of(helm.objects(BUNDLED))
     assert variables["SCHEDULER_ADVERTISED_URL"] == "http://app-engine.engine.svc:8080"
     assert variables["REGISTRY_URL"] == "http://app-engine-registry.engine.svc:5000"
-    assert variables["SCHEDULER_REGISTRY_ADVERTISED_URL"] == "localhost:30500"
+    assert variables["SCHEDULER_REGISTRY_ADVERTISED_URL"] == "127.0.0.1:30500"
     assert variables["SCHEDULER_TASKS_NAMESPACE"] == "engine-tasks"
     secured = variables_of(helm.objects(EXTERNAL))
     assert secured["SCHEDULER_ADVERTISED_URL"] == "https://app-engine.engine.svc:8080"

@@ -33,7 +33,7 @@ REGISTRY_URL: http://{{ include "app-engine.registry-name" . }}.{{ .Release.Name
 {{- if $v.registry.advertisedUrl }}
 SCHEDULER_REGISTRY_ADVERTISED_URL: {{ $v.registry.advertisedUrl | quote }}
 {{- else if $v.registry.bundled }}
-SCHEDULER_REGISTRY_ADVERTISED_URL: localhost:{{ $v.registry.nodePort }}
+SCHEDULER_REGISTRY_ADVERTISED_URL: 127.0.0.1:{{ $v.registry.nodePort }}
 {{- end }}
 SCHEDULER: kubernetes
 SCHEDULER_RUN_MODE: cluster
