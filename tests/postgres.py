@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import signal
 import subprocess
 import time
 from collections.abc import Iterator
@@ -75,5 +76,5 @@ def postgres_on(
             time.sleep(0.05)
         yield NetworkPostgres(host=host, port=port, name=name, username=username, password=password)
     finally:
-        process.terminate()
+        process.send_signal(signal.SIGINT)  # without waiting for those who are connected
         process.wait(20)

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import re
+import shlex
 from pathlib import Path
 from typing import Any
 
 import pytest
+import yaml
 from appengine_server.scheduling.kubernetes.rights import needed_rights
 from appengine_server.scheduling.kubernetes.settings import (
     ClusterMode,
@@ -176,6 +179,19 @@ def test_without_more_the_server_is_known_by_its_service(helm: Helm) -> None:
     assert variables["SCHEDULER_TASKS_NAMESPACE"] == "engine-tasks"
     secured = variables_of(helm.objects(EXTERNAL))
     assert secured["SCHEDULER_ADVERTISED_URL"] == "https://app-engine.engine.svc:8080"
+
+
+def test_the_command_of_the_docs_renders(helm: Helm) -> None:
+    page = (CHART.parents[2] / "docs" / "operations.md").read_text()
+    found = re.search(r"```\nhelm install (app-engine .*?)```", page, re.DOTALL)
+    assert found is not None
+    name, chart, *options = shlex.split(found[1].replace("\\\n", " "))
+    options.remove("--create-namespace")
+    assert CHART.samefile(CHART.parents[2] / chart)
+    rendered = helm.run("template", name, CHART, "--kube-version", KUBERNETES, *options)
+    objects = [one for one in yaml.safe_load_all(rendered) if one]
+    assert server_of(objects)["image"].startswith("registry.example.org/appengine-server:")
+    assert named(objects, "Deployment", "app-engine-registry")
 
 
 def test_no_secret_stands_in_a_pod(helm: Helm) -> None:

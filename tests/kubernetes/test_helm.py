@@ -138,16 +138,16 @@ def volume_on(cluster: BootedCluster, folder: Path) -> Iterator[str]:
 
 @contextmanager
 def installed(
-    helm: Helm, cluster: BootedCluster, namespace: str, values: dict[str, Any]
+    helm: Helm, cluster: BootedCluster, name: str, namespace: str, values: dict[str, Any]
 ) -> Iterator[Release]:
     """A release that serves; in the end it is uninstalled."""
     own = Helm(program=helm.program, home=helm.home, kubeconfig=cluster.kubeconfig)
     notes = own.run(
-        "install", "app-engine", CHART, "--namespace", namespace, "--wait", "--timeout", "180s",
+        "install", name, CHART, "--namespace", namespace, "--wait", "--timeout", "180s",
         values=values,
     )  # fmt: skip
     release = Release(
-        helm=own, cluster=cluster, name="app-engine", namespace=namespace, values=values,
+        helm=own, cluster=cluster, name=name, namespace=namespace, values=values,
         notes=notes,
     )  # fmt: skip
     try:
@@ -214,11 +214,12 @@ def served(
             "resources": {"requests": {"cpu": "50m", "memory": "64Mi"}},
             "nodeSelector": {"kubernetes.io/hostname": cluster.node_names[0]},
             "metrics": {"enabled": True},
+            "tasks": {"networkIsolated": True},
             "settings": SETTINGS,
         }  # fmt: skip
         authority.cert_pem.write_to_path(str(folder / "ca.pem"))
         with (
-            installed(helm, cluster, namespace, values) as release,
+            installed(helm, cluster, "external", namespace, values) as release,
             connect(f"{address}:8080", token=TOKEN, ca_certificate=folder / "ca.pem") as client,
         ):
             yield Serving(release=release, client=client)
@@ -253,6 +254,7 @@ def test_a_run_passes_through_the_server_in_a_restricted_namespace(
     script = "id -u; echo 42 > /outputs/answer"
     run = succeeded(client, client.runs.create(task, {"script": script}, start=True))
     assert b"".join(client.runs.logs(run.id)) == b"%d\n" % SERVER_UID
+    assert list(run.warnings) == [], "it is said that the cluster enforces the chart's policies"
     [pod] = release.servers()
     assert pod["spec"]["containers"][0]["image"].endswith("/tests/server:1")
 
@@ -334,7 +336,7 @@ def test_what_is_bundled_is_enough_and_an_uninstall_leaves_nothing(
             "nodeSelector": {"kubernetes.io/hostname": cluster.node_names[0]},
             "settings": SETTINGS,
         }  # fmt: skip
-        with installed(helm, cluster, "bundled", values) as release:
+        with installed(helm, cluster, "app-engine", "bundled", values) as release:
             assert "WARNING: there is no TLS" in release.notes
             secrets = "/api/v1/namespaces/bundled/secrets/app-engine-tokens"
             token = b64decode(cluster.api.get(secrets)["data"]["token"]).decode()
@@ -349,4 +351,9 @@ def test_what_is_bundled_is_enough_and_an_uninstall_leaves_nothing(
             assert {"namespace/bundled-tasks", "clusterrole.rbac.authorization.k8s.io/"
                     "bundled-app-engine"} <= set(release.things())  # fmt: skip
             release.uninstall()
-            wait_for(lambda: release.things() == [], seconds=120)
+            namespaces = "--selector=app.kubernetes.io/instance=app-engine"
+            cluster.kubectl("wait", "namespaces", namespaces, "--for=delete", "--timeout=120s")
+            cluster.kubectl(
+                "wait", "pods", "--namespace=bundled", "--all", "--for=delete", "--timeout=120s"
+            )
+            wait_for(lambda: release.things() == [], seconds=30)

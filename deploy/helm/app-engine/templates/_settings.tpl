@@ -47,7 +47,7 @@ SCHEDULER_HELPER_RAM: {{ $v.agent.memory | quote }}
 # The policy is part of this chart, which knows the server by its labels and not only its address.
 SCHEDULER_NETWORK_POLICY: "false"
 SCHEDULER_NETWORK_ISOLATED: {{ and $v.tasks.networkPolicy $v.tasks.networkIsolated | quote }}
-SCHEDULER_TASK_UID: {{ $v.tasks.userId | quote }}
+SCHEDULER_TASK_UID: {{ $v.tasks.userId | int64 | quote }}
 SCHEDULER_GPU_RESOURCE: {{ $v.tasks.gpuResource | quote }}
 SCHEDULER_AUTOSCALED: {{ $v.tasks.autoscaled | quote }}
 {{- with $v.tasks.nodeSelector }}
