@@ -105,22 +105,28 @@ async def docker(engine_url: str) -> AsyncIterator[aiodocker.Docker]:
 async def network(
     docker: aiodocker.Docker, booted_cluster: BootedCluster, tmp_path: Path
 ) -> AsyncIterator[tuple[str, str]]:
-    """A container that holds a network in which Compose's names are known; it, and its address."""
+    """A container that holds a network with a cable to the cluster's; it, and its address there."""
     archive = tmp_path / "network.tar"
     busybox_archive(archive, command=["sleep", "2147483647"])
     image = await loaded(docker, archive)
-    names = [f"{name}:{booted_cluster.server_address}" for name in ("postgis", "registry", "k3s")]
-    async with container(
-        docker, Image=image, HostConfig={"NetworkMode": "none", "ExtraHosts": names}
-    ) as made:
+    async with container(docker, Image=image, HostConfig={"NetworkMode": "none"}) as made:
         facts = await made.show()
         yield facts["Id"], booted_cluster.connect_container(facts["State"]["Pid"])
 
 
 @pytest.fixture
+def hosts(booted_cluster: BootedCluster, tmp_path: Path) -> Path:
+    """The names that Compose gives to the other services, which all are at one address here."""
+    path = tmp_path / "hosts"
+    names = " ".join(name for name in SERVICES if SERVICES[name] is not BLOCK)
+    path.write_text(f"127.0.0.1 localhost\n{booted_cluster.server_address} {names}\n")
+    return path
+
+
+@pytest.fixture
 async def server(
     docker: aiodocker.Docker, network: tuple[str, str], booted_cluster: BootedCluster,
-    volumes: dict[str, Path], namespace_of_compose: None, registry_of_compose: None,
+    volumes: dict[str, Path], hosts: Path, namespace_of_compose: None, registry_of_compose: None,
     tmp_path: Path,
 ) -> AsyncIterator[DockerContainer]:  # fmt: skip
     """The server's own image with the block's environment and mounts, and nothing else."""
@@ -131,7 +137,7 @@ async def server(
     binds = [
         f"{volumes[source]}:{place}{':ro' if read_only else ''}"
         for place, (source, read_only) in mounts(BLOCK).items()
-    ]
+    ] + [f"{hosts}:/etc/hosts:ro"]
     with postgres_on(
         booted_cluster.server_address, tmp_path / "database", port=int(VARIABLES["DB_PORT"]),
         name=VARIABLES["DB_NAME"], username=VARIABLES["DB_USERNAME"],
@@ -183,9 +189,9 @@ async def test_the_block_as_it_stands_runs_a_task_on_a_referenced_array_of_image
         tmp_path / "bundle.zip",
         inputs={"slides": {"type": {"id": "array", "subtype": {"id": "image"}}}},
         outputs={"count": "integer", "links": "string"},
-        script="cat /inputs/slides/[0-9]* > /dev/null || exit 1; "
+        script="set -e; cat /inputs/slides/[0-9]* > /dev/null; "
         "ls -d /inputs/slides/[0-9]* | wc -l > /outputs/count; "
-        "readlink /inputs/slides/[0-9]* > /outputs/links",
+        "for slide in /inputs/slides/[0-9]*; do readlink $slide; done > /outputs/links",
     )
     task = await client.tasks.upload(bundle)
     assert task.image.startswith(VARIABLES["SCHEDULER_REGISTRY_ADVERTISED_URL"])
@@ -193,7 +199,8 @@ async def test_the_block_as_it_stands_runs_a_task_on_a_referenced_array_of_image
         task.id, {"slides": Reference.pattern(f"{datasets}/liver/*.png")}, start=True
     )
     ended = await client.runs.wait(started.id)
-    assert ended.state == run_pb2.RUN_STATE_SUCCEEDED, (ended.failure, await log_of(server))
+    said = b"".join([piece async for piece in client.runs.logs(ended.id)])
+    assert ended.state == run_pb2.RUN_STATE_SUCCEEDED, (ended.failure, said)
     found = {one.parameter: one.value for one in await client.runs.outputs(ended.id)}
     assert found["count"].integer == 3
     assert found["links"].string.split() == [f"{datasets}/liver/{n}.png" for n in range(3)]
