@@ -58,9 +58,12 @@ FROM python AS server
 RUN apt-get update \
     && apt-get install -y --no-install-recommends skopeo \
     && rm -rf /var/lib/apt/lists/*
+# Where it need not be root, in cluster mode, it is this one: PostgreSQL wants users to have a name.
+RUN useradd --uid 65532 --user-group --no-create-home --home-dir /nonexistent \
+    --shell /usr/sbin/nologin appengine
 COPY --from=transfer-agent-archive /transfer-agent.tar /opt/appengine/transfer-agent.tar
 COPY --from=build-server /opt/appengine /opt/appengine
-ENV BIND_ADDRESS=0.0.0.0 PORT=8080 STORAGE_BASE_PATH=/data
+ENV BIND_ADDRESS=0.0.0.0 PORT=8080 STORAGE_BASE_PATH=/data PATH=/opt/appengine/bin:$PATH
 # It runs as root, because it must read and delete what tasks of any user id leave behind, and because
 # the engine's socket belongs to root. PostgreSQL, which refuses root, runs under an account of its own.
 # Tasks get their folders from the container engine, which knows only the machine's own paths: with its

@@ -131,7 +131,7 @@ def _kind(kind: Any, field: FieldInfo) -> str:
 
 def _is_size(field: FieldInfo) -> bool:
     parsers = (getattr(extra, "func", None) for extra in field.metadata)
-    return any(getattr(parser, "__name__", "") == "_parse_bytes" for parser in parsers)
+    return any(getattr(parser, "__name__", "") == "parse_bytes" for parser in parsers)
 
 
 def main() -> None:

@@ -211,8 +211,9 @@ def _read(path: Path) -> dict[bytes, Principal]:
 def _private_text(path: Path) -> str:
     try:
         with path.open("rb") as file:
-            mode = stat.S_IMODE(os.fstat(file.fileno()).st_mode)
-            if mode & 0o077:
+            status = os.fstat(file.fileno())
+            mode = stat.S_IMODE(status.st_mode)
+            if mode & _opened_to_others(status):
                 raise BadTokenFile(
                     f"token file {path}: others may read it (mode {mode:04o}); set its mode to 600."
                 )
@@ -224,6 +225,13 @@ def _private_text(path: Path) -> str:
         raise BadTokenFile(f"token file {path}: it cannot be read: {error.strerror}.") from error
     except UnicodeDecodeError as error:
         raise BadTokenFile(f"token file {path}: it is not UTF-8 text.") from error
+
+
+def _opened_to_others(status: os.stat_result) -> int:
+    """The bits that must not be set."""
+    # Kubernetes gives a Secret to the pod's group, where its processes are not root: 0440, root's.
+    by_group = status.st_uid == 0 and os.geteuid() != 0
+    return 0o037 if by_group else 0o077
 
 
 class _Entries:

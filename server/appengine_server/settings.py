@@ -316,7 +316,8 @@ class KubernetesSettings(Room):
     task_uid: int = Field(default=65532, ge=1, le=2**31 - 1, alias="SCHEDULER_TASK_UID")
     """User of tasks in cluster mode whose image names none but root: pods are never root there."""
     network_policy: bool = Field(default=True, alias="SCHEDULER_NETWORK_POLICY")
-    """Keep a NetworkPolicy that gives tasks no network but, in cluster mode, the server."""
+    """Keep a NetworkPolicy that gives tasks no network but, in cluster mode, the server. `false`:
+    an administrator keeps one, or there is none."""
     network_isolated: bool = Field(default=False, alias="SCHEDULER_NETWORK_ISOLATED")
     """The cluster enforces NetworkPolicies: only its administrator can know."""
     dataset_claim: str | None = Field(default=None, alias="SCHEDULER_DATASET_CLAIM")

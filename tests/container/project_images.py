@@ -1,10 +1,15 @@
-"""The project's own images, built from its Dockerfile as a user would."""
+"""The project's own images, built from its Dockerfile as a user would, and containers of them."""
 
 from __future__ import annotations
 
 import subprocess
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
+
+import aiodocker
+from aiodocker.containers import DockerContainer
 
 _ROOT = Path(__file__).parents[2]
 
@@ -26,3 +31,31 @@ def build_project_image(target: Target, archive: Path) -> None:
         check=False,
     )
     assert built.returncode == 0, built.stderr
+
+
+async def loaded(docker: aiodocker.Docker, archive: Path) -> str:
+    """The name of the image, now in the engine."""
+    with archive.open("rb") as file:
+        parts = [part async for part in docker.images.import_image(file, stream=True)]
+    said = [part.get("stream", "") for part in parts]
+    name = next(text for text in reversed(said) if "Loaded image" in text)
+    return name.split(": ", 1)[1].strip()
+
+
+@asynccontextmanager
+async def container(docker: aiodocker.Docker, **config: Any) -> AsyncIterator[DockerContainer]:
+    """A container that runs, and is gone afterwards with its volumes."""
+    made = await docker.containers.create(config)
+    try:
+        await made.start()
+        yield made
+    except Exception as error:
+        error.add_note(await log_of(made))
+        raise
+    finally:
+        await made.delete(force=True, v=True)
+
+
+async def log_of(made: DockerContainer) -> str:
+    """What its program has printed."""
+    return "".join(await made.log(stdout=True, stderr=True))

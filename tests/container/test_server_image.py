@@ -8,7 +8,6 @@ from collections.abc import AsyncIterator, Awaitable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 from uuid import UUID, uuid4
 
 import aiodocker
@@ -19,7 +18,13 @@ from appengine_client import connect
 from appengine_server.scheduling.scheduler import AttemptRef
 
 from tests.container.bundles import make_bundle
-from tests.container.project_images import Target, build_project_image
+from tests.container.project_images import (
+    Target,
+    build_project_image,
+    container,
+    loaded,
+    log_of,
+)
 
 pytestmark = [pytest.mark.container, pytest.mark.timeout(600)]  # the first build downloads packages
 
@@ -50,33 +55,6 @@ async def images(
         await asyncio.to_thread(build_project_image, target, folder / "image.tar")
         names[target] = await loaded(docker, folder / "image.tar")
     return names
-
-
-async def loaded(docker: aiodocker.Docker, archive: Path) -> str:
-    """The name of the image, now in the engine."""
-    with archive.open("rb") as file:
-        parts = [part async for part in docker.images.import_image(file, stream=True)]
-    said = [part.get("stream", "") for part in parts]
-    name = next(text for text in reversed(said) if "Loaded image" in text)
-    return name.split(": ", 1)[1].strip()
-
-
-@asynccontextmanager
-async def container(docker: aiodocker.Docker, **config: Any) -> AsyncIterator[DockerContainer]:
-    """A container that runs, and is gone afterwards with its volumes."""
-    made = await docker.containers.create(config)
-    try:
-        await made.start()
-        yield made
-    except Exception as error:
-        error.add_note(await log_of(made))
-        raise
-    finally:
-        await made.delete(force=True, v=True)
-
-
-async def log_of(made: DockerContainer) -> str:
-    return "".join(await made.log(stdout=True, stderr=True))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 import shutil
 import subprocess
 import sys
@@ -16,9 +15,7 @@ from appengine_server.checks.check import Surroundings
 from appengine_server.settings import review_settings
 
 from tests.checking import environment, variables
-
-FOLDER = Path(__file__).parents[2] / "deploy" / "compose"
-_VARIABLE = re.compile(r"\$\{(?P<name>\w+):-(?P<default>[^}]*)\}")
+from tests.compose import FOLDER, VARIABLE, compose_services, mounts
 
 OF_THE_JAVA_ENGINE = {
     "API_PREFIX": "/app-engine/",
@@ -45,11 +42,7 @@ PROOF = {"ALLOW_INSECURE"}
 
 @pytest.fixture(scope="module")
 def services() -> dict[str, Any]:
-    text = (FOLDER / "compose.yaml").read_text()
-    filled = _VARIABLE.sub(lambda found: found["default"], text)
-    assert "$" not in filled, "every variable has a default"
-    services: dict[str, Any] = yaml.safe_load(filled)["services"]
-    return services
+    return compose_services()
 
 
 @pytest.fixture(scope="module")
@@ -86,15 +79,6 @@ async def test_no_check_of_the_settings_has_anything_against_it(block: dict[str,
     assert await machine.settings(surroundings) == []
     told = [finding.setting for finding in await scheduler.earlier_engine(surroundings)]
     assert told == ["SCHEDULER_USE_HOST_NETWORK"], "a warning that installations know"
-
-
-def mounts(service: dict[str, Any]) -> dict[str, tuple[str, bool]]:
-    """Path inside → what is mounted there, and whether only for reading."""
-    found = {}
-    for text in service["volumes"]:
-        source, path, *options = text.split(":")
-        found[path] = (source, options == ["ro"])
-    return found
 
 
 def test_storage_and_datasets_lie_at_one_path_in_server_and_node(
@@ -158,7 +142,7 @@ def test_what_asks_nobody_for_a_proof_is_open_to_this_machine_alone(
 
 
 def test_every_variable_of_the_file_is_in_its_readme() -> None:
-    names = {found["name"] for found in _VARIABLE.finditer((FOLDER / "compose.yaml").read_text())}
+    names = {found["name"] for found in VARIABLE.finditer((FOLDER / "compose.yaml").read_text())}
     readme = (FOLDER / "README.md").read_text()
     assert {name for name in names if f"`{name}`" not in readme} == set()
 

@@ -121,6 +121,19 @@ def test_a_file_that_others_can_read_is_refused(token_path: Path, mode: int) -> 
         TokenFile(token_path)
 
 
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root has files of root")
+def test_a_file_that_root_gave_to_our_group_is_taken_as_kubernetes_mounts_secrets(
+    token_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(os, "geteuid", lambda: 65532)
+    token_path.chmod(0o440)
+    assert TokenFile(token_path).principal_of(TOKEN_A) is not None
+    for mode in (0o460, 0o444, 0o450):
+        token_path.chmod(mode)
+        with pytest.raises(BadTokenFile, match="others may read it"):
+            TokenFile(token_path)
+
+
 def test_every_problem_is_listed_with_its_line_and_without_the_token(token_path: Path) -> None:
     lines = [
         "tooshort anna liver",

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ssl
+import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
@@ -17,7 +18,7 @@ from tests.kubernetes.cluster.api import Api
 from tests.kubernetes.cluster.control_plane import ControlPlane, plan_control_plane
 from tests.kubernetes.cluster.credentials import ADMIN, Credentials, make_credentials
 from tests.kubernetes.cluster.leases import Lease, make_cgroup, take_lease
-from tests.kubernetes.cluster.network import NetworkBytes
+from tests.kubernetes.cluster.network import Addresses, NetworkBytes
 from tests.kubernetes.cluster.node import PAUSE_IMAGE, Node, open_node
 from tests.kubernetes.cluster.programs import Programs
 from tests.kubernetes.cluster.registry import plan_registry, push_archive, registry_host
@@ -67,6 +68,7 @@ class BootedCluster(Cluster):
 
     folder: Path
     """Its files; each part's log is here or in the folder of its node."""
+    addresses: Addresses
     programs: Programs
     control_plane: ControlPlane
     registry_service: Service
@@ -123,6 +125,18 @@ class BootedCluster(Cluster):
     def start_registry(self) -> None:
         """Start it again."""
         self.registry_service.start()
+
+    def connect_container(self, pid: int) -> str:
+        """Lay a cable to a container that is no pod and has no network; its address there."""
+        network.connect_guest(self._switch, pid, self.addresses)
+        return self.addresses.guest
+
+    def kubectl(self, *arguments: str) -> str:
+        """What kubectl prints, as an administrator."""
+        command = [self.programs.find("kubectl"), f"--kubeconfig={self.kubeconfig}", *arguments]
+        done = subprocess.run(command, capture_output=True, text=True, check=False)
+        assert done.returncode == 0, done.stderr + done.stdout
+        return done.stdout
 
     def container_processes(self, container_id: str) -> list[int]:
         """The processes of a running container, as this machine counts; its own number 1 is first.
@@ -220,6 +234,7 @@ def _put_together(
         registry=registry,
         server_address=lease.addresses.host,
         folder=lease.folder,
+        addresses=lease.addresses,
         programs=programs,
         control_plane=plan_control_plane(
             lease.folder, switch, programs, lease.addresses, credentials

@@ -63,7 +63,10 @@ def make_credentials(folder: Path, addresses: Addresses, nodes: Sequence[str]) -
     )
     authority = trustme.CA()
     authority.cert_pem.write_to_path(made.authority)
-    names = ("localhost", "kubernetes", "kubernetes.default", "kubernetes.default.svc")
+    names = (
+        *("localhost", "kubernetes", "kubernetes.default", "kubernetes.default.svc"),
+        "k3s",  # as Compose calls it
+    )
     issued = authority.issue_cert(addresses.host, addresses.api_service, "127.0.0.1", *names)
     made.certificate.write_bytes(b"".join(blob.bytes() for blob in issued.cert_chain_pems))
     issued.private_key_pem.write_to_path(made.key)

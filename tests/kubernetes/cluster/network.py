@@ -43,6 +43,11 @@ class Addresses:
         return f"10.213.{self.number}.{11 + index}"
 
     @property
+    def guest(self) -> str:
+        """Of a container that is no pod, such as a server beside the cluster."""
+        return f"10.213.{self.number}.21"
+
+    @property
     def pods(self) -> str:
         """The subnet of all pods."""
         return f"10.214.{self.number}.0/24"
@@ -60,6 +65,10 @@ class Addresses:
     def api_service(self) -> str:
         """Where pods reach the API server as a service."""
         return f"10.215.{self.number}.1"
+
+    def service(self, index: int) -> str:
+        """An address for a service that chooses its own: Kubernetes gives out others first."""
+        return f"10.215.{self.number}.{2 + index}"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -110,6 +119,25 @@ def connect_node(switch: Room, node: Room, name: str, index: int, addresses: Add
         room=node,
     )
     _ip(f"route add {addresses.pods_of(index)} via {addresses.node(index)}")
+    if index == 0:
+        _ip(f"route add {addresses.services} via {addresses.node(index)}")
+
+
+def connect_guest(switch: Room, pid: int, addresses: Addresses) -> None:
+    """Lay a cable between the switch and the network that a process is in, one without any."""
+    name = "guest"
+    _ip(
+        f"link add {name} type veth peer name eth0 netns {pid}",
+        f"link set {name} master {_SWITCH}",
+        f"link set {name} up",
+        room=switch,
+    )
+    subprocess.run(
+        ["nsenter", f"--target={pid}", "--net", "ip", "-batch", "-"],
+        input=f"address add {addresses.guest}/24 dev eth0\nlink set eth0 up\nlink set lo up\n",
+        text=True,
+        check=True,
+    )
 
 
 def set_cable(switch: Room, name: str, *, plugged: bool) -> None:

@@ -88,6 +88,17 @@ class Node:
         ctr = [programs.find("ctr"), f"--address={self.containerd_socket}", "--namespace=k8s.io"]
         subprocess.run([*ctr, "images", "import", pause], check=True, stdout=subprocess.DEVNULL)
 
+    def trust_registry(self, name: str, address: str) -> None:
+        """Have images whose names begin with `name` pulled from the registry there, by http."""
+        _write_registry(self.folder / "registries", name, address)
+
+    def mount(self, folder: Path, place: Path, *, read_only: bool) -> None:
+        """Show a folder of this machine at another path, where an empty one must be."""
+        script = f"mount --bind {folder} {place}"
+        if read_only:
+            script += f" && mount -o remount,bind,ro {place}"
+        subprocess.run(self.room.inside("sh", "-c", script), check=True)
+
     def wait_for_containerd(self) -> None:
         """Wait until it listens."""
         deadline = time.monotonic() + _START_SECONDS
@@ -155,11 +166,7 @@ def open_node(
 
 def _write_containerd_config(folder: Path, programs: Programs, registry: str) -> None:
     registries = folder / "registries"
-    (registries / registry).mkdir(parents=True)
-    url = f"http://{registry}"
-    (registries / registry / "hosts.toml").write_text(
-        f'server = "{url}"\n[host."{url}"]\n  capabilities = ["pull", "resolve"]\n'
-    )
+    _write_registry(registries, registry, registry)
     (folder / "containerd.toml").write_text(
         _CONTAINERD.format(
             socket=_SOCKET,
@@ -168,6 +175,14 @@ def _write_containerd_config(folder: Path, programs: Programs, registry: str) ->
             cni_config=_CNI_CONFIG,
             registries=registries,
         )
+    )
+
+
+def _write_registry(registries: Path, name: str, address: str) -> None:
+    (registries / name).mkdir(parents=True)
+    url = f"http://{address}"
+    (registries / name / "hosts.toml").write_text(
+        f'server = "{url}"\n[host."{url}"]\n  capabilities = ["pull", "resolve"]\n'
     )
 
 

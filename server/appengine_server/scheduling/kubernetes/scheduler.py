@@ -88,10 +88,10 @@ class KubernetesScheduler:
 
     @property
     def isolates_network(self) -> bool:
-        """Whether the cluster is known to enforce our NetworkPolicies."""
+        """Whether the cluster is known to enforce NetworkPolicies, ours or an administrator's."""
         settings = self._settings
         on_host = settings.pods.host_network and self.moves_data
-        return settings.network_policy and settings.network_isolated and not on_host
+        return settings.network_isolated and not on_host
 
     def admit(self, wanted: Resources, in_use: InUse) -> Admission:
         """Let everything in that a node could ever hold: Kubernetes knows where there is room."""
