@@ -373,7 +373,7 @@ async def _open_database(
         await migrate(connect_to)
         pool = open_database(
             connect_to, min_size=2, max_size=settings.database.pool_size,
-            command_timeout=settings.database.command_timeout,
+            command_timeout=settings.database.command_timeout, silence_limit=settings.runs.lease,
             on_acquired=metrics.database.acquired,
         )  # fmt: skip
         database = await stack.enter_async_context(pool)

@@ -225,7 +225,8 @@ class RunSettings(Room):
     """Items that an input can be given one by one where its type has no `max_size`: a larger index
     is more likely a mistake."""
     lease: Seconds = Field(default=timedelta(seconds=30), alias="RUN_LEASE")
-    """How long another server waits before it takes over the runs of one that fell silent."""
+    """How long another server waits before it takes over the runs of one that fell silent. After as
+    long PostgreSQL ends the transaction of a server that fell silent within it."""
     observe_interval: Seconds = Field(default=timedelta(seconds=15), alias="RUN_OBSERVE_INTERVAL")
     """Every active run is looked at this often, even if no event arrives."""
 

@@ -87,6 +87,8 @@ class Bench:
     server: ServerProcess
     task: str
     figures: Figures
+    service: str = ""
+    """Where clients find the server, if that is another address than its own."""
     connect_to: pool.ConnectTo | None = None
     """Where its database is; None: the embedded one."""
     left_over: LeftOver
@@ -116,7 +118,7 @@ class Bench:
 
     def client(self) -> Client:
         """A client of this server; the caller closes it."""
-        return connect(f"{self.server.host}:{self.server.settings['PORT']}")
+        return connect(self.service or f"{self.server.host}:{self.server.settings['PORT']}")
 
     async def start(self, **more: str) -> None:
         """Start the server with no point held or armed."""
@@ -331,9 +333,9 @@ class Bench:
         for room in ("runs", "uploads", "tasks"):
             assert names(self.server.storage / room) == set()
 
-    def check_log(self) -> None:
+    def check_log(self, other: ServerProcess | None = None) -> None:
         """No server may have met anything that it does not know."""
-        lines = self.server.log.read_text().splitlines()
+        lines = (other or self.server).log.read_text().splitlines()
         assert [line for line in lines if _is_surprising(line)] == []
 
 

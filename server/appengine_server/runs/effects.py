@@ -254,7 +254,7 @@ class Effects:
         ):
             await self._scheduler.delete(ref)  # a server may have died right after submitting it
             return
-        if run.state is not RunState.PENDING:
+        if run.state is not RunState.PENDING or run.attempts[-1].submitted_at is not None:
             return  # it was submitted before, or its cancel sees to it
         if task is None or task.image is None:
             failure = Failure(
@@ -268,18 +268,25 @@ class Effects:
             if self._scheduler.moves_data:
                 spec = replace(spec, tokens=await self._agents.issue_tokens(ref))
                 await self._faults.reach("submit.tokens")
-            await self._scheduler.submit(spec)
+            await self._scheduler.submit(spec, still_wanted=partial(self._is_wanted, ref))
         except SubmissionRefused as refusal:
             await self._noticing.submission_failed(ref, refusal.failure)
             return
         await self._faults.reach("submit.after")
-        async with self._database.connection() as connection:
+        async with self._database.transaction() as connection:
             wanted = await attempts.set_submitted(connection, ref.run_id, ref.number)
-            if not (spec.network or self._scheduler.isolates_network):
+            if wanted and not (spec.network or self._scheduler.isolates_network):
                 await runs.warn(connection, ref.run_id, _NETWORK_NOT_ISOLATED)
         if not wanted:
             await self._scheduler.delete(ref)
         self._noticing.attempt_changed(ref)
+
+    async def _is_wanted(self, ref: AttemptRef) -> bool:
+        await self._faults.reach("submit.asking")
+        async with self._database.connection() as connection:
+            wanted = await attempts.is_to_be_submitted(connection, ref.run_id, ref.number)
+        await self._faults.reach("submit.asked")
+        return wanted
 
     async def _cancel(self, subject: Json) -> None:
         ref = _ref(subject)

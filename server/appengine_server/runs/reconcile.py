@@ -181,13 +181,16 @@ class Reconciler:
     async def _drive(self, run_id: UUID) -> None:
         """Claim the run and do steps until there is nothing to do now."""
         while True:
-            async with self._database.connection() as connection:
-                claimed = await runs.claim(
-                    connection, run_id, owner=self._server_id, lease=self._settings.lease,
-                    look_again=self._settings.observe_interval,
-                )  # fmt: skip
+            claimed = await self._claim(run_id)
             if claimed is None or not await self._step(claimed):
                 return
+
+    async def _claim(self, run_id: UUID) -> ClaimedRun | None:
+        async with self._database.connection() as connection:
+            return await runs.claim(
+                connection, run_id, owner=self._server_id, lease=self._settings.lease,
+                look_again=self._settings.observe_interval,
+            )  # fmt: skip
 
     async def _step(self, claimed: ClaimedRun) -> bool:
         """Do the next step; answers whether there may be another one at once."""
@@ -218,4 +221,5 @@ class Reconciler:
             message=f"The engine failed; its administrator finds incident {incident} in its log.",
         )
         with contextlib.suppress(Unavailable):
-            await self._steps.give_up(run_id, failure, at=datetime.now(UTC))
+            if (claimed := await self._claim(run_id)) is not None:
+                await self._steps.give_up(claimed, failure, at=datetime.now(UTC))
