@@ -12,7 +12,7 @@ from datetime import timedelta
 from uuid import UUID
 
 from appengine_server.bell import Bells
-from appengine_server.database import runs, tasks
+from appengine_server.database import run_queries, runs, tasks
 from appengine_server.database.pool import Database
 from appengine_server.database.records import (
     EventRecord,
@@ -21,7 +21,7 @@ from appengine_server.database.records import (
     TaskRecord,
     TaskState,
 )
-from appengine_server.database.runs import RunQuery
+from appengine_server.database.run_queries import RunQuery
 from appengine_server.errors import InvalidArgument, NotFound, PlaceOutOfRange
 from appengine_server.identity import Principal
 from appengine_server.runs.logs import Logs, log_bell
@@ -117,7 +117,7 @@ class Watching:
             yield WatchedRuns(None, _token(place))
             while True:
                 async with self._database.connection() as connection:
-                    found = await runs.events_of_many(
+                    found = await run_queries.events(
                         connection, query, after=place, limit=_EVENTS_AT_ONCE
                     )
                 for one in found:
