@@ -156,7 +156,7 @@ async def list_page(
     connection: Connection, query: RunQuery, *, before: tuple[datetime, UUID] | None, limit: int
 ) -> list[RunRecord]:
     """Runs that match, newest first, from behind `before` (creation time and id)."""
-    way = await _shortest(connection, query)
+    way = await shortest(connection, query)
     moment, run_id = before or (None, None)
     rows = await connection.fetch(way.page, *query.bound(), moment, run_id, limit, *way.more)
     return [run_of(row) for row in rows]
@@ -186,7 +186,8 @@ def ways_of(query: RunQuery) -> Iterator[Way]:
         yield Way(page=_STATES_PAGE, count=_STATES_COUNT, counted=(query.project, query.states))
 
 
-async def _shortest(connection: Connection, query: RunQuery) -> Way:
+async def shortest(connection: Connection, query: RunQuery) -> Way:
+    """The way to a page on which the fewest runs are looked at."""
     ways = list(ways_of(query))
     if not ways:
         return Way(page=NEWEST_PAGE, count="")
