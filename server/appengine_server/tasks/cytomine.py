@@ -155,7 +155,7 @@ class CytomineImport:
             return _Files(problems=(_problem("DESCRIPTOR_MISSING", message),))
         if descriptor is None:
             message = f"{path} is larger than {self._limits.descriptor_bytes} bytes"
-            return _Files(problems=(_problem("DESCRIPTOR_TOO_LARGE", message),))
+            return _Files(problems=(_problem("BUNDLE_TOO_LARGE", message),))
         return self._with_logo(folder / _LOGO, _Files(descriptor_yaml=descriptor))
 
     def _folder_of(self, old: OldTask) -> Path | None:
