@@ -79,6 +79,7 @@ from appengine_server.runs.watching import Watching
 from appengine_server.scheduling.container.scheduler import open_container_scheduler
 from appengine_server.scheduling.images import ImageStore
 from appengine_server.scheduling.scheduler import Scheduler
+from appengine_server.scheduling.traced import TracedScheduler
 from appengine_server.settings import Reviewed, RpcSettings, Settings, SettingsRefused
 from appengine_server.storage.layout import StorageLayout
 from appengine_server.storage.quota import FreeSpace
@@ -90,6 +91,7 @@ from appengine_server.tasks.publish import Publisher
 from appengine_server.tasks.registry import pull_secret
 from appengine_server.tasks.registry_images import RegistryImages
 from appengine_server.tasks.tasks import Tasks
+from appengine_server.tracing import Tracing, open_tracing
 
 log = structlog.get_logger(__name__)
 
@@ -112,12 +114,13 @@ async def serve(reviewed: Reviewed, stop: asyncio.Event) -> None:
     layout = StorageLayout(settings.storage.base_path)
     metrics = Metrics()
     async with AsyncExitStack() as stack:  # closes from the bottom up
+        tracing = stack.enter_context(open_tracing(settings.tracing))
         # Together, because both wait for other programs to answer.
         opened, executing = await _enter_both(
             stack, _open_database(settings, metrics), _open_scheduler(settings, layout)
         )
         embedded, connect_to, database = opened
-        engine = Engine(settings, database, layout, executing, metrics=metrics)
+        engine = Engine(settings, database, layout, executing, metrics=metrics, tracing=tracing)
         stack.push_async_callback(engine.close)
         jobs = await stack.enter_async_context(Jobs(on_end=stop.set))
         if embedded is not None:
@@ -128,6 +131,7 @@ async def serve(reviewed: Reviewed, stop: asyncio.Event) -> None:
             authenticator=AttemptAuthenticator(engine.agents, authenticator),
             address=from_settings.address(settings.rpc),
             tls=from_settings.tls_files(settings.rpc),
+            tracing=tracing,
         )
         if settings.metrics.port is not None:
             given = settings.metrics
@@ -206,8 +210,9 @@ class Engine:
         executing: tuple[Scheduler, ImageStore],
         *,
         metrics: Metrics,
+        tracing: Tracing,
     ) -> None:
-        scheduler, images = executing
+        scheduler, images = TracedScheduler(executing[0], tracing), executing[1]
         server_id, faults = uuid4(), _fault_points(settings)
         free_space = FreeSpace(
             base=settings.storage.base_path, low_water_bytes=settings.storage.low_water_bytes
@@ -263,7 +268,7 @@ class Engine:
         )  # fmt: skip
         self._reconciler = Reconciler(
             database=database, scheduler=scheduler, steps=self._steps, settings=settings.runs,
-            server_id=server_id, metrics=metrics.loop,
+            server_id=server_id, metrics=metrics.loop, tracing=tracing,
         )  # fmt: skip
         self._admission = Admission(
             database=database, scheduler=scheduler, free_space=free_space, faults=faults,
@@ -276,7 +281,7 @@ class Engine:
             submission=Submission(
                 layout=layout, tasks=self._tasks, settings=settings.runs, references=references
             ),
-            agents=self.agents, noticing=waking,
+            agents=self.agents, noticing=waking, tracing=tracing,
         )  # fmt: skip
         self._retention = Retention(
             database=database, layout=layout, scheduler=scheduler, upload_bytes=self._uploads,

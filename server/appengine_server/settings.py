@@ -392,6 +392,33 @@ class MetricsSettings(Room):
     token there."""
 
 
+class TracingSettings(Room):
+    """Where traces go, by the variables of OpenTelemetry; it reads its others by itself. Needs
+    `appengine-server[otel]`, which the server's image has.
+    """
+
+    endpoint: str | None = Field(default=None, alias="OTEL_EXPORTER_OTLP_ENDPOINT")
+    """Collector, such as `http://collector:4318`. None: nothing is traced."""
+    traces_endpoint: str | None = Field(default=None, alias="OTEL_EXPORTER_OTLP_TRACES_ENDPOINT")
+    """The same for traces alone, with its path: `http://collector:4318/v1/traces`."""
+    protocol: Literal["http/protobuf"] = Field(
+        default="http/protobuf", alias="OTEL_EXPORTER_OTLP_PROTOCOL"
+    )
+    """The only one there is."""
+    exporter: Literal["otlp", "none"] = Field(default="otlp", alias="OTEL_TRACES_EXPORTER")
+    """`none`: nothing is traced."""
+    disabled: bool = Field(default=False, alias="OTEL_SDK_DISABLED")
+    """Nothing is traced."""
+    service_name: str = Field(default="appengine-server", alias="OTEL_SERVICE_NAME")
+    """What the server is called in traces."""
+
+    @property
+    def is_on(self) -> bool:
+        """Whether anything is traced."""
+        somewhere = self.endpoint or self.traces_endpoint
+        return bool(somewhere) and self.exporter == "otlp" and not self.disabled
+
+
 class Settings(BaseModel, frozen=True):
     """All settings of a server."""
 
@@ -404,6 +431,7 @@ class Settings(BaseModel, frozen=True):
     kubernetes: KubernetesSettings
     retention: RetentionSettings
     metrics: MetricsSettings
+    tracing: TracingSettings
     faults: FaultSettings
     log_level: str = "info"
 
@@ -456,6 +484,7 @@ def review_settings() -> Reviewed:
     logging = _read(LoggingSettings, wrong)
     retention = _read(RetentionSettings, wrong)
     metrics = _read(MetricsSettings, wrong)
+    tracing = _read(TracingSettings, wrong)
     faults = _read(FaultSettings, wrong)
     if database.host is None and "STORAGE_BASE_PATH" not in os.environ:
         storage = storage.model_copy(update={"base_path": embedded_base_path()})
@@ -469,6 +498,7 @@ def review_settings() -> Reviewed:
         kubernetes=kubernetes,
         retention=retention,
         metrics=metrics,
+        tracing=tracing,
         faults=faults,
         log_level=logging.log_level,
     )

@@ -41,6 +41,7 @@ from appengine_server.storage.layout import StorageLayout
 from appengine_server.storage.quota import is_full
 from appengine_server.storage.uploads import Uploads
 from appengine_server.tasks.tasks import REMOVE_TASK, REMOVE_UPLOAD
+from appengine_server.tracing import Tracing
 
 log = structlog.get_logger(__name__)
 
@@ -98,6 +99,7 @@ class Effects:
         lease: timedelta,
         faults: FaultPoints,
         noticing: Noticing,
+        tracing: Tracing,
     ) -> None:
         self._database = database
         self._layout = layout
@@ -112,6 +114,7 @@ class Effects:
         self._woken = asyncio.Event()
         self._free = asyncio.Semaphore(_AT_ONCE)
         self._noticing = noticing
+        self._tracing = tracing
         self._under_way: dict[int, asyncio.Task[None]] = {}
         self._how: dict[str, Callable[[Json], Awaitable[None]]] = {
             SUBMIT: self._submit,
@@ -188,7 +191,9 @@ class Effects:
 
     async def _do_once(self, row: OutboxRow) -> None:
         try:
-            await self._how[row.action](row.subject)
+            about = {f"appengine.{name}": value for name, value in _bound(row.subject).items()}
+            with self._tracing.span(f"effect {row.action}", about):
+                await self._how[row.action](row.subject)
         except (SchedulerUnavailable, Unavailable) as error:
             log.warning("effect.postponed", error=str(error), tries=row.tries)
             if row.action == SUBMIT and isinstance(error, SchedulerUnavailable):

@@ -34,6 +34,7 @@ from appengine_server.scheduling.scheduler import (
 )
 from appengine_server.settings import RunSettings
 from appengine_server.storage.quota import is_full
+from appengine_server.tracing import Tracing
 
 log = structlog.get_logger(__name__)
 
@@ -57,6 +58,7 @@ class Reconciler:
         settings: RunSettings,
         server_id: UUID,
         metrics: LoopMetrics,
+        tracing: Tracing,
     ) -> None:
         self._database = database
         self._scheduler = scheduler
@@ -64,6 +66,7 @@ class Reconciler:
         self._settings = settings
         self._server_id = server_id
         self._metrics = metrics
+        self._tracing = tracing
         self._waiting: dict[UUID, float] = {}
         """Runs that were woken, and when."""
         self._under_way: dict[UUID, asyncio.Task[None]] = {}
@@ -182,7 +185,14 @@ class Reconciler:
         """Claim the run and do steps until there is nothing to do now."""
         while True:
             claimed = await self._claim(run_id)
-            if claimed is None or not await self._step(claimed):
+            if claimed is None:
+                return
+            about: dict[str, str | int] = {
+                "appengine.run": str(run_id), "appengine.attempt": claimed.run.attempt,
+            }  # fmt: skip
+            with self._tracing.span(f"run {claimed.run.state}", about):
+                goes_on = await self._step(claimed)
+            if not goes_on:
                 return
 
     async def _claim(self, run_id: UUID) -> ClaimedRun | None:
