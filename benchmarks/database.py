@@ -55,6 +55,7 @@ from appengine_server.storage.layout import StorageLayout
 from appengine_server.storage.limits import UploadLimits
 from appengine_server.storage.quota import FreeSpace
 from appengine_server.storage.uploads import Uploads
+from appengine_server.tracing import Tracing
 
 from tests import many_runs
 
@@ -140,7 +141,9 @@ async def idle(place: ConnectTo, folder: Path, seconds: float) -> dict[str, floa
         open_database(place, min_size=2, max_size=10, command_timeout=_TIMEOUT) as database,
         Jobs(on_end=lambda: sys.exit("a loop has ended")) as jobs,
     ):
-        engine = Engine(settings, database, layout, (steady, steady), metrics=Metrics())
+        engine = Engine(
+            settings, database, layout, (steady, steady), metrics=Metrics(), tracing=Tracing()
+        )
         engine.start(jobs, place)
         await asyncio.sleep(20)  # the first look at each run
         began, cpu = time.monotonic(), time.process_time()

@@ -69,6 +69,38 @@ async def test_a_container_that_was_made_and_never_started_is_started(
     assert (spec.outputs_path / "starts").read_text() == "once\n"
 
 
+async def test_a_late_server_does_not_start_what_another_one_has_ended(
+    bench: Bench, engine: Engine
+) -> None:
+    """It had made the container, asked, and was paused before the start."""
+    spec = bench.spec("echo once >> /outputs/starts")
+
+    async def still_wanted() -> bool:
+        await asyncio.sleep(1.1)  # the other one takes it for dead
+        await bench.scheduler.submit(spec)
+        assert (await bench.ended(spec.ref)).exit_code == 0
+        return True
+
+    with pytest.raises(SchedulerUnavailable, match="was removed while it was started"):
+        await bench.scheduler.submit(spec, still_wanted=still_wanted)
+    assert (await bench.scheduler.observe(spec.ref)).phase is AttemptPhase.ENDED
+    assert (spec.outputs_path / "starts").read_text() == "once\n"
+
+
+async def test_a_late_server_leaves_the_container_of_another_one_alone(
+    bench: Bench, engine: Engine, container_settings: ContainerSettings
+) -> None:
+    spec = bench.spec(WAIT)
+    await _create_only(engine, spec, container_settings)
+
+    async def still_wanted() -> bool:
+        await engine.start(spec.ref.name)
+        return False
+
+    await bench.scheduler.submit(spec, still_wanted=still_wanted)
+    assert (await bench.scheduler.observe(spec.ref)).phase is AttemptPhase.RUNNING
+
+
 async def test_a_cancelled_container_that_never_started_never_starts(
     bench: Bench, engine: Engine, container_settings: ContainerSettings
 ) -> None:
