@@ -104,19 +104,28 @@ _PROVISION = f"""
     woken AS (SELECT pg_notify('{CHANNEL}', id::text || ' ' || state) FROM r)
     SELECT {RUN}, (SELECT count(*) FROM woken) AS woken FROM r JOIN tasks t ON t.id = r.task_id"""
 
+# Nothing can be seen of an attempt that is just being submitted. Who looked all the same would hold
+# the run while another server has submitted it and knows more.
+_IS_TO_BE_SEEN = """
+    NOT (state = 'PENDING' AND state_since > now() - {within}::interval AND EXISTS (
+            SELECT FROM attempts a
+             WHERE a.run_id = runs.id AND a.number = runs.attempt AND a.submitted_at IS NULL))"""
+
 _CLAIM = f"""
     WITH r AS (
         UPDATE runs SET fence = fence + 1, lease_owner = $2, lease_expires_at = now() + $3,
                         next_look_at = now() + $4
          WHERE id = $1 AND state IN ('PENDING', 'RUNNING', 'FINALIZING', 'CANCELLING')
            AND (lease_owner = $2 OR lease_expires_at IS NULL OR lease_expires_at < now())
+           AND {_IS_TO_BE_SEEN.format(within="$4")}
         RETURNING *)
     SELECT {RUN}, r.fence, r.inputs FROM r JOIN tasks t ON t.id = r.task_id"""
 
-_DUE = """
+_DUE = f"""
     SELECT id FROM runs
      WHERE state IN ('PENDING', 'RUNNING', 'FINALIZING', 'CANCELLING') AND next_look_at <= now()
        AND (lease_owner = $1 OR lease_expires_at IS NULL OR lease_expires_at < now())
+       AND {_IS_TO_BE_SEEN.format(within="$3")}
      ORDER BY next_look_at LIMIT $2"""
 
 _EXTEND = """
@@ -299,14 +308,18 @@ async def delete(connection: Connection, run_id: UUID) -> bool:
 async def claim(
     connection: Connection, run_id: UUID, *, owner: UUID, lease: timedelta, look_again: timedelta
 ) -> ClaimedRun | None:
-    """Take an active run to drive it; None if it has ended or another server has it."""
+    """Take an active run to drive it; None if it has ended, another server has it, or its attempt
+    is just being submitted, for which it gets as long as there is between two looks.
+    """
     row = await connection.fetchrow(_CLAIM, run_id, owner, lease, look_again)
     return ClaimedRun(run=run_of(row), fence=row["fence"], inputs=row["inputs"]) if row else None
 
 
-async def due(connection: Connection, *, owner: UUID, limit: int) -> list[UUID]:
-    """Runs that should be looked at now, and that `owner` may take; oldest first."""
-    return [row["id"] for row in await connection.fetch(_DUE, owner, limit)]
+async def due(
+    connection: Connection, *, owner: UUID, look_again: timedelta, limit: int
+) -> list[UUID]:
+    """Runs that should be looked at now, and that `owner` may `claim`; oldest first."""
+    return [row["id"] for row in await connection.fetch(_DUE, owner, limit, look_again)]
 
 
 async def with_scheduler(connection: Connection) -> list[UUID]:

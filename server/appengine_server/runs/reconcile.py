@@ -96,7 +96,10 @@ class Reconciler:
         while True:
             try:
                 async with self._database.connection() as connection:
-                    due = await runs.due(connection, owner=self._server_id, limit=_DUE_AT_ONCE)
+                    due = await runs.due(
+                        connection, owner=self._server_id, limit=_DUE_AT_ONCE,
+                        look_again=self._settings.observe_interval,
+                    )  # fmt: skip
                     if self._under_way:
                         await runs.extend_leases(
                             connection, self._under_way, owner=self._server_id,

@@ -9,8 +9,6 @@ import pytest
 from appengine_server.database import attempts, runs
 from appengine_server.database.pool import Connection, Database
 
-SECOND = timedelta(seconds=1)
-
 
 @pytest.fixture
 async def run_id(database: Database) -> UUID:
@@ -33,7 +31,7 @@ async def run_id(database: Database) -> UUID:
 
 async def claim(connection: Connection, run_id: UUID) -> int:
     claimed = await runs.claim(
-        connection, run_id, owner=UUID(int=1), lease=SECOND, look_again=SECOND
+        connection, run_id, owner=UUID(int=1), lease=timedelta(seconds=1), look_again=timedelta(0)
     )
     assert claimed is not None
     return claimed.fence
@@ -63,6 +61,28 @@ async def test_an_attempt_is_to_be_submitted_until_the_scheduler_has_it(
         assert not await attempts.is_to_be_submitted(connection, run_id, 2)
         assert await attempts.set_submitted(connection, run_id, 1)
         assert not await attempts.is_to_be_submitted(connection, run_id, 1)
+
+
+async def test_a_run_whose_attempt_is_just_being_submitted_is_held_by_nobody(
+    database: Database, run_id: UUID
+) -> None:
+    hour, owner = timedelta(hours=1), UUID(int=1)
+
+    async def take(connection: Connection, look_again: timedelta) -> bool:
+        taken = await runs.claim(connection, run_id, owner=owner, lease=hour, look_again=look_again)
+        return taken is not None
+
+    async def due(connection: Connection, look_again: timedelta) -> list[UUID]:
+        return await runs.due(connection, owner=owner, look_again=look_again, limit=10)
+
+    async with database.connection() as connection:
+        await connection.execute("UPDATE runs SET next_look_at = now()")
+        assert await due(connection, hour) == []
+        assert not await take(connection, hour)
+        assert await due(connection, timedelta(0)) == [run_id]
+        await attempts.set_submitted(connection, run_id, 1)
+        assert await due(connection, hour) == [run_id]
+        assert await take(connection, hour)
 
 
 @pytest.mark.parametrize("state", ["CANCELLING", "SUCCEEDED", "QUEUED"])
