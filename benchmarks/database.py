@@ -3,8 +3,8 @@
     .venv/bin/python benchmarks/database.py [--json] [--finished 1000000] [--active 1000]
 
 Starts a PostgreSQL of its own in a temporary folder (`--folder` says where; a million runs take
-3 GiB), fills it, and asks as the server asks: by the same statements over one connection, so each
-figure holds the way to the database and back, and the making of the rows' Python values.
+3 GiB), fills it, and asks what the server asks, by the same statements. What reading takes is
+told by PostgreSQL; all other figures are those of a client.
 """
 
 from __future__ import annotations
@@ -90,15 +90,29 @@ class Steady:
         yield b""
 
 
-async def times(work: Callable[[], Awaitable[Any]], count: int) -> dict[str, float]:
-    """Milliseconds of one call, after a tenth of them to warm up."""
-    taken = []
-    for number in range(count + count // 10):
-        began = time.perf_counter()
-        await work()
-        if number >= count // 10:
-            taken.append((time.perf_counter() - began) * 1000)
-    return spread(taken)
+async def in_database(connection: Any, statement: str, *values: Any) -> float:
+    """Milliseconds that PostgreSQL itself needs for a statement, which it has planned before."""
+    shown = await connection.fetchval(
+        f"EXPLAIN (ANALYZE, TIMING OFF, FORMAT JSON) {statement}", *values
+    )
+    found: float = shown[0]["Execution Time"]
+    return found
+
+
+async def page_in_database(connection: Any, query: run_queries.RunQuery) -> float:
+    """The same for the first page of a list, with what is counted to find the shortest way."""
+    ways = list(run_queries.ways_of(query))
+    counted = 0.0
+    if len(ways) > 1:
+        counted = sum([await in_database(connection, way.count, *way.counted) for way in ways])
+    way = await run_queries.shortest(connection, query)
+    values = (*query.bound(), None, None, _PAGE, *way.more)
+    return counted + await in_database(connection, way.page, *values)
+
+
+async def times(work: Callable[[], Awaitable[float]], count: int) -> dict[str, float]:
+    """What so many calls take, after a tenth of them to warm up."""
+    return spread([await work() for _ in range(count + count // 10)][count // 10 :])
 
 
 def spread(milliseconds: list[float]) -> dict[str, float]:
@@ -111,22 +125,22 @@ def spread(milliseconds: list[float]) -> dict[str, float]:
 
 
 async def reading(database: Database, finished: int, calls: int) -> dict[str, dict[str, float]]:
-    """GetRun of any run, and the first page of ListRuns with each filter."""
+    """GetRun of any run, and the first page of ListRuns with each filter, in the database."""
     chance = random.Random(7)
     found = {}
     async with database.connection() as connection:
 
-        async def get_run() -> None:
+        async def get_run() -> float:
             run_id = many_runs.finished_run_id(chance.randint(1, finished))
-            assert await runs.get(connection, run_id, None) is not None
+            return await in_database(connection, runs.GET, run_id, [many_runs.PROJECT])
 
         found["GetRun"] = await times(get_run, calls)
         for name, (query, _) in many_runs.queries().items():
 
-            async def list_runs(query: run_queries.RunQuery = query) -> None:
-                await run_queries.list_page(connection, query, before=None, limit=_PAGE)
+            async def list_runs(query: run_queries.RunQuery = query) -> float:
+                return await page_in_database(connection, query)
 
-            found[f"ListRuns, {name}"] = await times(list_runs, max(20, calls // 10))
+            found[f"ListRuns, {name}"] = await times(list_runs, calls)
     return found
 
 
@@ -153,13 +167,15 @@ async def idle(place: ConnectTo, folder: Path, seconds: float) -> dict[str, floa
     return {"cores": share}
 
 
-async def sweeping(place: ConnectTo, database: Database, folder: Path) -> dict[str, Any]:
-    """The oldest tenth of the runs goes, while others read and write."""
+async def sweeping(
+    place: ConnectTo, database: Database, folder: Path, count: int
+) -> dict[str, Any]:
+    """The oldest runs go, while others read and write."""
     async with database.connection() as connection:
         total = await connection.fetchval("SELECT count(*) FROM runs WHERE ended_at IS NOT NULL")
         age = await connection.fetchval(
             "SELECT now() - ended_at FROM runs WHERE ended_at IS NOT NULL"
-            " ORDER BY ended_at OFFSET $1 LIMIT 1", total // 10,
+            " ORDER BY ended_at OFFSET $1 LIMIT 1", count,
         )  # fmt: skip
     layout = StorageLayout(folder)
     retention = Retention(
@@ -245,7 +261,11 @@ def _new_run() -> runs.NewRun:
     )  # fmt: skip
 
 
-async def measure(options: argparse.Namespace) -> dict[str, Any]:
+Show = Callable[[str, dict[str, Any]], None]
+"""Is told each part of the figures as soon as it is there."""
+
+
+async def measure(options: argparse.Namespace, show: Show) -> None:
     """Everything, in one database."""
     with tempfile.TemporaryDirectory(prefix="benchmark-", dir=options.folder) as name:
         folder = Path(name)
@@ -255,39 +275,40 @@ async def measure(options: argparse.Namespace) -> dict[str, Any]:
             connection = await connect(place)
             began = time.monotonic()
             await many_runs.fill(connection, finished=options.finished, active=options.active)
+            seconds = time.monotonic() - began
             size_bytes = await connection.fetchval("SELECT pg_database_size(current_database())")
             await connection.close()
-            found: dict[str, Any] = {
-                "finished": options.finished, "active": options.active,
-                "filled_in_seconds": time.monotonic() - began, "size_bytes": size_bytes,
-            }  # fmt: skip
+            show("filled", {"seconds": seconds, "size_bytes": size_bytes})
             async with open_database(
                 place, min_size=1, max_size=4, command_timeout=_TIMEOUT
             ) as database:
-                found["reading"] = await reading(database, options.finished, options.calls)
-                found["idle"] = await idle(place, folder, options.idle_seconds)
-                found["sweeping"] = await sweeping(place, database, folder)
-        return found
+                show("reading", await reading(database, options.finished, options.calls))
+                show("idle", await idle(place, folder, options.idle_seconds))
+                count = options.sweep or options.finished // 10
+                show("sweeping", await sweeping(place, database, folder, count))
 
 
-def table(found: dict[str, Any]) -> str:
-    """The figures for people, each with what is asked of it."""
-    rows = [
-        (f"{name}, p50 / p99", f"{took['p50_ms']:.2f} / {took['p99_ms']:.2f} ms", "5 ms")
-        for name, took in found["reading"].items()
-    ]
-    cores = found["idle"]["cores"]
-    rows.append((f"idle with {found['active']} active runs", f"{cores:.1%} of a core", "5 %"))
-    swept = found["sweeping"]
-    rate = swept["runs"] / swept["seconds"]
-    rows.append((f"sweeping {swept['runs']} runs", f"{swept['seconds']:.0f} s, {rate:.0f}/s", ""))
-    for name in swept["others_beside"]:
-        alone, beside = swept["others_alone"][name], swept["others_beside"][name]
-        rows.append((f"{name} without it, p99 / longest",
-                     f"{alone['p99_ms']:.1f} / {alone['max_ms']:.1f} ms", ""))  # fmt: skip
-        rows.append((f"{name} meanwhile, p99 / longest",
-                     f"{beside['p99_ms']:.1f} / {beside['max_ms']:.1f} ms", "50 ms"))  # fmt: skip
-    return "\n".join(f"{what:<50}{value:>24}   {goal}" for what, value, goal in rows)
+def rows_of(part: str, found: dict[str, Any]) -> list[tuple[str, str, str]]:
+    """The figures of one part for people, each with what is asked of it."""
+    if part == "filled":
+        size = f"{found['size_bytes'] / 2**30:.1f} GiB"
+        return [("filled", f"{found['seconds']:.0f} s, {size}", "")]
+    if part == "reading":
+        return [
+            (f"{name}, p50 / p99", f"{took['p50_ms']:.2f} / {took['p99_ms']:.2f} ms", "5 ms")
+            for name, took in found.items()
+        ]
+    if part == "idle":
+        return [("idle", f"{found['cores']:.1%} of a core", "5 %")]
+    rate = found["runs"] / found["seconds"]
+    rows = [(f"sweeping {found['runs']} runs", f"{found['seconds']:.0f} s, {rate:.0f}/s", "")]
+    for name, beside in found["others_beside"].items():
+        for when, took, asked in (
+            ("without it", found["others_alone"][name], ""), ("meanwhile", beside, "50 ms"),
+        ):  # fmt: skip
+            told = f"{took['p99_ms']:.1f} / {took['max_ms']:.1f} ms"
+            rows.append((f"{name} {when}, p99 / longest", told, asked))
+    return rows
 
 
 def main() -> None:
@@ -295,7 +316,8 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--finished", type=int, default=1_000_000, help="runs")
     parser.add_argument("--active", type=int, default=1_000, help="runs")
-    parser.add_argument("--calls", type=int, default=2000, help="of GetRun; a tenth of ListRuns")
+    parser.add_argument("--calls", type=int, default=1000, help="of each read")
+    parser.add_argument("--sweep", type=int, help="runs; a tenth of the finished ones")
     parser.add_argument("--idle-seconds", type=float, default=60.0)
     parser.add_argument("--folder", type=Path, help="where there is room")
     parser.add_argument("--json", action="store_true")
@@ -307,8 +329,17 @@ def main() -> None:
         place = ConnectTo(host=host, database=database, user=user)
         print(json.dumps(asyncio.run(probe(place))))
         return
-    found = asyncio.run(measure(options))
-    print(json.dumps(found, indent=2) if options.json else table(found))
+    found: dict[str, Any] = {}
+
+    def show(part: str, figures: dict[str, Any]) -> None:
+        found[part] = figures
+        if not options.json:
+            for what, value, goal in rows_of(part, figures):
+                print(f"{what:<50}{value:>24}   {goal}", flush=True)
+
+    asyncio.run(measure(options, show))
+    if options.json:
+        print(json.dumps(found, indent=2))
 
 
 if __name__ == "__main__":

@@ -98,7 +98,7 @@ def _md5(text: str) -> UUID:
 
 
 def queries() -> dict[str, tuple[RunQuery, str]]:
-    """Each filter, common and rare, with the index by which its page must be read."""
+    """Each filter, common and rare, with the index (a pattern) by which its page must be read."""
     long_ago = datetime.now(UTC) - timedelta(days=300 * YEARS)
     failed, cancelled = (RunState.FAILED,), (RunState.CANCELLED,)
     going_on = (RunState.QUEUED, RunState.RUNNING)
@@ -116,7 +116,7 @@ def queries() -> dict[str, tuple[RunQuery, str]]:
             "runs_by_task", task_namespace="org.example.task0", task_version="1.50.0"
         ),
         "of a task that is not there": of("runs_by_task", task_namespace="org.example.none"),
-        "going on": of("runs_by_state", states=going_on),
+        "going on": of("runs_(by_state|active_by_project)", states=going_on),
         "failed": of("runs_by_state", states=failed),
         "failed or cancelled": of("runs_by_state", states=failed + cancelled),
         "of a common label": of("run_labels_newest", labels={"site": "north"}),

@@ -16,6 +16,7 @@ from typing import Any
 from uuid import uuid4
 
 import pytest
+from appengine_server.scheduling.container import scheduler as container_scheduler_module
 from appengine_server.scheduling.container.config import container_config
 from appengine_server.scheduling.container.engine import Engine, open_engine
 from appengine_server.scheduling.container.process import ContainerProcess
@@ -70,13 +71,13 @@ async def test_a_container_that_was_made_and_never_started_is_started(
 
 
 async def test_a_late_server_does_not_start_what_another_one_has_ended(
-    bench: Bench, engine: Engine
+    bench: Bench, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """It had made the container, asked, and was paused before the start."""
+    monkeypatch.setattr(container_scheduler_module, "_STARTED_WITHIN", timedelta(0))
     spec = bench.spec("echo once >> /outputs/starts")
 
     async def still_wanted() -> bool:
-        await asyncio.sleep(1.1)  # the other one takes it for dead
         await bench.scheduler.submit(spec)
         assert (await bench.ended(spec.ref)).exit_code == 0
         return True
@@ -88,8 +89,12 @@ async def test_a_late_server_does_not_start_what_another_one_has_ended(
 
 
 async def test_a_late_server_leaves_the_container_of_another_one_alone(
-    bench: Bench, engine: Engine, container_settings: ContainerSettings
+    bench: Bench,
+    engine: Engine,
+    container_settings: ContainerSettings,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
+    monkeypatch.setattr(container_scheduler_module, "_STARTED_WITHIN", timedelta(hours=1))
     spec = bench.spec(WAIT)
     await _create_only(engine, spec, container_settings)
 

@@ -216,12 +216,22 @@ def test_an_import_that_is_repeated_takes_over_what_was_mended(installation: Ins
         assert len(list(client.tasks.list(include_shared=True))) == 4
 
 
-async def test_all_that_is_wrong_with_a_task_is_told(installation: Installation) -> None:
-    old = installation
+@pytest.fixture
+async def spoiled_installation(empty_installation: Installation) -> Installation:
+    """One task with a wrong descriptor, one whose files are another's and whose image is gone, and
+    one without files.
+    """
+    old = empty_installation
+    await old.add_task(LEFT, ram="12GiB", outputs={"a b": "colour"})
     folder = await old.add_task("com.example.gone:1.0.0", image="com/example/gone:1.0.0")
     (folder / "descriptor.yml").write_bytes(dump(make_descriptor(namespace="com.example.else")))
     bare = await old.add_task("com.example.bare:1.0.0")
     (bare / "descriptor.yml").unlink()
+    return old
+
+
+def test_all_that_is_wrong_with_a_task_is_told(spoiled_installation: Installation) -> None:
+    old = spoiled_installation
     with serving(old):
         done = old.run_command("--dry-run", "--json")
         away = old.run_command(REGISTRY_URL="http://127.0.0.1:9")

@@ -36,6 +36,7 @@ T = TypeVar("T")
 KIB = 1024
 LOG_LINES = 2000
 PATIENCE_SECONDS = 60.0
+_PIECE_BYTES = 1 << 20
 
 Ending = Literal["works", "exits", "forgets"]
 """How a task ends: well, with exit code 7, or without one of its outputs."""
@@ -157,7 +158,7 @@ class Bench:
     ) -> Job:
         """Create a run, and do not start it. What is not said is left to chance."""
         size = chance.randrange(300 * KIB) if size_bytes is None else size_bytes
-        data = chance.randbytes(size)
+        data = random_bytes(chance, size)
         path = self.server.folder / "data"
         path.write_bytes(data)
         took = round(chance.uniform(0, 1.5), 3) if seconds is None else seconds
@@ -420,6 +421,12 @@ def is_repeated(path: Path, data: bytes, times: int) -> bool:
     """Whether a file has these bytes so often, and nothing else; it may be too large to be read."""
     with path.open("rb") as file:
         return all(file.read(len(data)) == data for _ in range(times)) and not file.read(1)
+
+
+def random_bytes(chance: random.Random, size: int) -> bytes:
+    """As many as are wanted: one call makes at most 256 MiB."""
+    pieces = [chance.randbytes(min(_PIECE_BYTES, size - at)) for at in range(0, size, _PIECE_BYTES)]
+    return b"".join(pieces)
 
 
 def names(folder: Path) -> set[str]:

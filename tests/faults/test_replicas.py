@@ -13,13 +13,12 @@ from appengine_server.database.embedded import EmbeddedPostgres
 
 from tests.container.bundles import make_bundle
 from tests.faults.bench import WHOLE_LOG, Ending, Job, under_way, until
-from tests.faults.conftest import memory_folder
 from tests.faults.figures import MIB, Figures
 from tests.faults.replicas import LEASE_SECONDS, Replicas, open_replicas
 from tests.fixtures_database import temporary_database
 from tests.server_process import ServerProcess
 
-pytestmark = [pytest.mark.container, pytest.mark.timeout(120)]
+pytestmark = [pytest.mark.container, pytest.mark.timeout(300)]
 
 GIB = 1024 * MIB
 MOST_AGAIN_BYTES = 36 * MIB
@@ -30,14 +29,18 @@ ENDED = ("SUCCEEDED", "FAILED", "CANCELLED")
 
 @pytest.fixture(scope="module")
 async def shared_replicas(
-    engine_url: str, figures: Figures, postgres: EmbeddedPostgres, database_template: str
+    engine_url: str,
+    figures: Figures,
+    postgres: EmbeddedPostgres,
+    database_template: str,
+    tmp_path_factory: pytest.TempPathFactory,
 ) -> AsyncIterator[Replicas]:
-    with memory_folder() as folder:
-        async with (
-            temporary_database(postgres, template=database_template) as place,
-            open_replicas(folder, engine_url, figures, place) as opened,
-        ):
-            yield opened
+    folder = tmp_path_factory.mktemp("replicas")
+    async with (
+        temporary_database(postgres, template=database_template) as place,
+        open_replicas(folder, engine_url, figures, place) as opened,
+    ):
+        yield opened
 
 
 @pytest.fixture
@@ -51,7 +54,7 @@ async def replicas(shared_replicas: Replicas) -> AsyncIterator[Replicas]:
     ("count", "every_seconds"),
     [
         (20, 2.5),
-        pytest.param(100, 5.0, marks=[pytest.mark.soak, pytest.mark.timeout(600)]),
+        pytest.param(100, 5.0, marks=[pytest.mark.soak, pytest.mark.timeout(900)]),
     ],
 )
 async def test_every_run_ends_once_and_right_while_the_replicas_are_killed_in_turn(
@@ -77,7 +80,7 @@ async def test_every_run_ends_once_and_right_while_the_replicas_are_killed_in_tu
     ("size_bytes", "faults"),
     [
         (64 * MIB, 1),
-        pytest.param(GIB, 5, marks=[pytest.mark.soak, pytest.mark.timeout(300)]),
+        pytest.param(GIB, 5, marks=[pytest.mark.soak, pytest.mark.timeout(900)]),
     ],
 )
 async def test_an_upload_that_began_at_one_replica_goes_on_at_the_other(
@@ -85,8 +88,9 @@ async def test_an_upload_that_began_at_one_replica_goes_on_at_the_other(
 ) -> None:
     bench = replicas.bench
     chance = bench.figures.chance("upload moves over", way, size_bytes)
-    step = size_bytes // (faults + 1)
-    places = [step * number + chance.randrange(step // 2, step) for number in range(faults)]
+    beyond = MOST_AGAIN_BYTES  # so that going on differs from beginning anew
+    step = (size_bytes - beyond) // faults
+    places = [beyond + step * number + chance.randrange(step // 2) for number in range(faults)]
     left: list[ServerProcess] = []
     restarts: list[asyncio.Task[None]] = []
 
@@ -109,7 +113,6 @@ async def test_an_upload_that_began_at_one_replica_goes_on_at_the_other(
     assert len(left) == faults
     again = replicas.service.carried["up"] - carried - size_bytes
     assert again <= faults * MOST_AGAIN_BYTES, f"{again / MIB:.1f} MiB were sent again"
-    assert again < places[0], "it began anew"
     await bench.launch(job)
     await bench.check(job)
     await bench.delete_runs()  # and its bytes
@@ -148,7 +151,7 @@ async def test_a_log_is_followed_at_the_replica_that_does_not_collect_it(
         tmp_path / "chatty.zip",
         namespace="org.example.faults",
         version="3.0.0",
-        script="for i in 1 2 3 4 5 6 7 8 9 10 11 12; do echo line; sleep 0.7; done",
+        script="trap 'exit 143' TERM; while :; do echo line; sleep 0.5; done",
         files={"mark": bench.mark},
     )
     await replicas.leave_alone(bench.server)
@@ -158,15 +161,19 @@ async def test_a_log_is_followed_at_the_replica_that_does_not_collect_it(
         job = Job(run_id=run.id, data=b"", ending="works", copies=0)
         await bench.reached(job, "RUNNING")
     await replicas.start(replicas.other)
-    lines: list[int] = []
+    began = 0.0
+    pieces: list[bytes] = []
     async with replicas.other.client() as client:
         async for piece in client.runs.logs(run.id, follow=True):
-            lines.append(piece.count(b"\n"))
-            if sum(lines[1:]) >= 3:
+            pieces.append(piece)
+            began = began if pieces[1:] else time.monotonic()
+            if b"".join(pieces[1:]).count(b"line") >= 3:
                 break
-        assert await bench.state(job) == "RUNNING"
-        assert (await client.runs.wait(run.id)).attempts[0].exit_code == 0
+        took = time.monotonic() - began
+        await client.runs.cancel(run.id)
+        await client.runs.wait(run.id)
         await client.runs.delete(run.id)
+    assert took < 8, "it looked only when a bell rang, or after ten seconds"
 
 
 @pytest.mark.parametrize(
@@ -176,8 +183,8 @@ async def test_a_log_is_followed_at_the_replica_that_does_not_collect_it(
         ("submit.asked", 0),
         pytest.param("submit.asking", 0, marks=pytest.mark.soak),
         pytest.param("submit.after", 0, marks=pytest.mark.soak),
-        pytest.param("submit.before", 60, marks=[pytest.mark.soak, pytest.mark.timeout(300)]),
-        pytest.param("submit.asked", 60, marks=[pytest.mark.soak, pytest.mark.timeout(300)]),
+        pytest.param("submit.before", 60, marks=[pytest.mark.soak, pytest.mark.timeout(900)]),
+        pytest.param("submit.asked", 60, marks=[pytest.mark.soak, pytest.mark.timeout(900)]),
     ],
 )
 async def test_a_replica_that_was_paused_while_it_submitted_executes_nothing_again(
@@ -244,7 +251,7 @@ async def test_a_replica_that_was_paused_within_a_transaction_holds_nobody_up(
     ("size_bytes", "seconds"),
     [
         (64 * MIB, 0),
-        pytest.param(GIB, 60, marks=[pytest.mark.soak, pytest.mark.timeout(300)]),
+        pytest.param(GIB, 60, marks=[pytest.mark.soak, pytest.mark.timeout(900)]),
     ],
 )
 async def test_a_replica_that_was_paused_during_an_upload_cannot_write_to_it(

@@ -49,7 +49,7 @@ _INSERT = f"""
     woken AS (SELECT pg_notify('{CHANNEL}', id::text || ' ' || state) FROM r)
     SELECT {RUN}, (SELECT count(*) FROM woken) AS woken FROM r JOIN tasks t ON t.id = r.task_id"""
 
-_GET = f"""
+GET = f"""
     SELECT {RUN} FROM runs r JOIN tasks t ON t.id = r.task_id
      WHERE r.id = $1 AND ($2::text[] IS NULL OR r.project = ANY($2))"""
 
@@ -233,7 +233,7 @@ async def get(
     connection: Connection, run_id: UUID, projects: Sequence[str] | None
 ) -> RunRecord | None:
     """One run of these projects; None for `projects` means any."""
-    row = await connection.fetchrow(_GET, run_id, projects)
+    row = await connection.fetchrow(GET, run_id, projects)
     return run_of(row) if row else None
 
 

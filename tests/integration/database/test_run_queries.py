@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import AsyncIterator
 from datetime import timedelta
 from typing import Any
@@ -52,10 +53,11 @@ async def test_each_filter_reads_its_page_off_an_index(
         way = await run_queries.shortest(connection, query)
         values = [*query.bound(), None, None, 101, *way.more]
         plan = await _plan(connection, way.page, values)
-    assert index in plan, plan
+    assert re.search(index, plan), plan
     for table in ("runs", "run_labels", "attempts"):
         assert f"Seq Scan on {table} " not in plan, plan
-    assert "Bitmap" not in plan, "it would read all that match"
+    if len(list(run_queries.ways_of(query))) < 2:
+        assert "Bitmap" not in plan, "it would read all that match"
 
 
 @pytest.mark.parametrize("name", FILTERS)

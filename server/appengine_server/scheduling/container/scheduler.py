@@ -67,7 +67,7 @@ _SILENCE_SECONDS = 300
 
 _KILL_ATTEMPTS = 5
 _APPEARS_AFTER_SECONDS = (0.02, 0.05, 0.1, 0.2, 0.5, 1)
-_STARTED_WITHIN = timedelta(seconds=1)
+_STARTED_WITHIN = timedelta(seconds=5)
 """Between the making of a container and its start, unless its server is dead or paused."""
 
 _UNRUNNABLE = {1, 126, 127, 255}
