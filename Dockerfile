@@ -23,7 +23,7 @@ COPY transfer_agent/pyproject.toml transfer_agent/
 COPY clients/python/pyproject.toml clients/python/
 
 FROM uv AS build-server
-ARG SYNC="/uv/bin/uv sync --frozen --no-dev --no-editable --package appengine-server --extra uvloop"
+ARG SYNC="/uv/bin/uv sync --frozen --no-dev --no-editable --package appengine-server --extra uvloop --extra otel"
 RUN $SYNC --no-install-workspace
 COPY . .
 RUN $SYNC

@@ -19,6 +19,7 @@ from appengine_server.settings import (
     SchedulingSettings,
     StorageSettings,
     TaskSettings,
+    TracingSettings,
 )
 from pydantic.fields import FieldInfo
 
@@ -35,6 +36,7 @@ _SECTIONS: tuple[tuple[str, type[Room]], ...] = (
     ("Retention", RetentionSettings),
     ("Logging", LoggingSettings),
     ("Metrics", MetricsSettings),
+    ("Traces", TracingSettings),
 )
 _HEAD = """# Settings of the server
 

@@ -11,27 +11,31 @@ import sys
 from collections.abc import Coroutine
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict
+from pathlib import Path
 from typing import Any
 
 # gRPC's core writes lines of its own to stderr, beside our sentences; it reads this at its import.
 os.environ.setdefault("GRPC_VERBOSITY", "NONE")
 
 from appengine_server.allocator import collect_rarely, keep_buffers
-from appengine_server.app import serve, sweep_once
+from appengine_server.app import import_cytomine, serve, sweep_once
 from appengine_server.checks import doctor
 from appengine_server.checks.running import CannotStart
 from appengine_server.database.pool import DatabaseUnusable
-from appengine_server.errors import Unavailable
-from appengine_server.identity import BadTokenFile
+from appengine_server.errors import InvalidArgument, Unavailable
+from appengine_server.from_settings import CytomineSource
+from appengine_server.identity import SHARED_PROJECT, BadTokenFile
 from appengine_server.logging_setup import configure_logging
 from appengine_server.rpc.health_check import NotServing, check_health, own_address
 from appengine_server.rpc.server import CannotServe
 from appengine_server.scheduling.scheduler import SchedulerUnavailable
 from appengine_server.settings import Reviewed, SettingsRefused, review_settings
+from appengine_server.tasks import cytomine_report
 from appengine_server.version import VERSION
 
 _EXIT_NOT_SERVING = 1
 _EXIT_UNWELL = 1
+_EXIT_LEFT = 1
 _EXIT_REFUSED = 2
 
 _THREADS = 16
@@ -71,6 +75,21 @@ def main() -> None:
     sweep_command = commands.add_parser("sweep", help=about, description=about)
     sweep_command.add_argument("--dry-run", action="store_true", help="only say what would go")
     sweep_command.add_argument("--json", action="store_true", help="print JSON, with names")
+    about = "Take over the tasks of Cytomine's App Engine, the Java one; its runs are left behind."
+    import_command = commands.add_parser("import-cytomine", help=about, description=about)
+    import_command.add_argument("--dry-run", action="store_true", help="only say what would be")
+    import_command.add_argument("--json", action="store_true", help="print JSON, for programs")
+    import_command.add_argument(
+        "--from-database", metavar="URL",
+        help="postgresql://USER@HOST:PORT/NAME, its password in PGPASSWORD; default: as DB_HOST, "
+        "DB_NAME and the like say",
+    )  # fmt: skip
+    import_command.add_argument(
+        "--from-storage", metavar="FOLDER", type=Path, help="default: STORAGE_BASE_PATH"
+    )
+    import_command.add_argument(
+        "--project", default=SHARED_PROJECT, help="whose the tasks become; default: %(default)s"
+    )
     arguments = parser.parse_args()
     reviewed = review_settings()
     match arguments.command:
@@ -83,6 +102,16 @@ def main() -> None:
             configure_logging("error")
             sweeping = _sweep(reviewed, dry_run=arguments.dry_run, as_json=arguments.json)
             sys.exit(_run(sweeping))
+        case "import-cytomine":
+            configure_logging("error")
+            source = CytomineSource(
+                database=arguments.from_database, storage=arguments.from_storage,
+                project=arguments.project,
+            )  # fmt: skip
+            importing = _import_cytomine(
+                reviewed, source, dry_run=arguments.dry_run, as_json=arguments.json
+            )
+            sys.exit(_run(importing))
     configure_logging(reviewed.settings.log_level)
     keep_buffers()
     collect_rarely()
@@ -134,6 +163,17 @@ async def _sweep(reviewed: Reviewed, *, dry_run: bool, as_json: bool) -> int:
     if given.failed_attempts is None:
         print("     kept  files of failed attempts: RETENTION_FAILED_ATTEMPTS is not set")
     return 0
+
+
+async def _import_cytomine(
+    reviewed: Reviewed, source: CytomineSource, *, dry_run: bool, as_json: bool
+) -> int:
+    try:
+        report = await import_cytomine(reviewed.usable(), source, dry_run=dry_run)
+    except (*_REFUSALS, InvalidArgument) as refusal:
+        return _refused(refusal, does="import")
+    print(cytomine_report.as_json(report) if as_json else cytomine_report.as_text(report))
+    return 0 if report.is_whole else _EXIT_LEFT
 
 
 async def _serve(reviewed: Reviewed) -> int:

@@ -26,6 +26,7 @@ from google.protobuf.descriptor import FileDescriptor
 from appengine_server import from_settings
 from appengine_server.bell import Bells
 from appengine_server.checks.running import check_start
+from appengine_server.database.cytomine import read_old_database
 from appengine_server.database.embedded import (
     EmbeddedPostgres,
     embedded_beside,
@@ -36,6 +37,7 @@ from appengine_server.database.notifications import Listener
 from appengine_server.database.pool import ConnectTo, Database, open_database
 from appengine_server.database.takeover import release_all
 from appengine_server.faultpoints import FaultPoints
+from appengine_server.from_settings import CytomineSource
 from appengine_server.identity import TokenFile
 from appengine_server.jobs import Jobs
 from appengine_server.metrics import Metrics
@@ -77,15 +79,19 @@ from appengine_server.runs.watching import Watching
 from appengine_server.scheduling.container.scheduler import open_container_scheduler
 from appengine_server.scheduling.images import ImageStore
 from appengine_server.scheduling.scheduler import Scheduler
+from appengine_server.scheduling.traced import TracedScheduler
 from appengine_server.settings import Reviewed, RpcSettings, Settings, SettingsRefused
 from appengine_server.storage.layout import StorageLayout
 from appengine_server.storage.quota import FreeSpace
 from appengine_server.storage.uploads import Uploads
+from appengine_server.tasks import cytomine_report
 from appengine_server.tasks.agent_image import ensure_agent_image
+from appengine_server.tasks.cytomine import CytomineImport
 from appengine_server.tasks.publish import Publisher
 from appengine_server.tasks.registry import pull_secret
 from appengine_server.tasks.registry_images import RegistryImages
 from appengine_server.tasks.tasks import Tasks
+from appengine_server.tracing import Tracing, open_tracing
 
 log = structlog.get_logger(__name__)
 
@@ -108,12 +114,13 @@ async def serve(reviewed: Reviewed, stop: asyncio.Event) -> None:
     layout = StorageLayout(settings.storage.base_path)
     metrics = Metrics()
     async with AsyncExitStack() as stack:  # closes from the bottom up
+        tracing = stack.enter_context(open_tracing(settings.tracing))
         # Together, because both wait for other programs to answer.
         opened, executing = await _enter_both(
             stack, _open_database(settings, metrics), _open_scheduler(settings, layout)
         )
         embedded, connect_to, database = opened
-        engine = Engine(settings, database, layout, executing, metrics=metrics)
+        engine = Engine(settings, database, layout, executing, metrics=metrics, tracing=tracing)
         stack.push_async_callback(engine.close)
         jobs = await stack.enter_async_context(Jobs(on_end=stop.set))
         if embedded is not None:
@@ -124,6 +131,7 @@ async def serve(reviewed: Reviewed, stop: asyncio.Event) -> None:
             authenticator=AttemptAuthenticator(engine.agents, authenticator),
             address=from_settings.address(settings.rpc),
             tls=from_settings.tls_files(settings.rpc),
+            tracing=tracing,
         )
         if settings.metrics.port is not None:
             given = settings.metrics
@@ -141,29 +149,54 @@ async def sweep_once(settings: Settings, *, dry_run: bool) -> Sequence[Swept]:
 
     Raises SettingsRefused, DatabaseUnusable, SchedulerUnavailable, Unavailable.
     """
-    layout = StorageLayout(settings.storage.base_path)
-    if not await asyncio.to_thread(layout.base.is_dir):
-        raise SettingsRefused(
-            f"STORAGE_BASE_PATH: there is no folder {layout.base}: name the storage of the server."
-        )
     async with AsyncExitStack() as stack:
-        connect_to = from_settings.external_database(settings.database)
-        if connect_to is None:
-            connect_to = await stack.enter_async_context(embedded_beside(layout.base))
-        await check_current(connect_to)
-        pool = open_database(
-            connect_to, min_size=1, max_size=2, command_timeout=settings.database.command_timeout
-        )
-        database = await stack.enter_async_context(pool)
-        free_space = FreeSpace(base=layout.base, low_water_bytes=0)
+        layout, database = await stack.enter_async_context(_open_beside(settings))
         retention = Retention(
             database=database, layout=layout,
             scheduler=await stack.enter_async_context(_open_to_sweep(settings, layout)),
-            upload_bytes=Uploads(layout, from_settings.upload_limits(settings), free_space),
-            settings=settings.retention, metrics=Metrics().retention,
+            upload_bytes=_uploads_beside(settings, layout), settings=settings.retention,
+            metrics=Metrics().retention,
             effects_added=lambda: None,  # the database tells the servers
         )  # fmt: skip
         return await (retention.look() if dry_run else retention.sweep())
+
+
+async def import_cytomine(
+    settings: Settings, source: CytomineSource, *, dry_run: bool
+) -> cytomine_report.Report:
+    """Take over the tasks of Cytomine's App Engine, beside servers that run or without any; a dry
+    run only looks.
+
+    Raises SettingsRefused, DatabaseUnusable, SchedulerUnavailable, Unavailable.
+    """
+    registry = from_settings.registry(settings.tasks)
+    if registry is None:
+        raise SettingsRefused(
+            "REGISTRY_URL: name the registry that the old engine pushed to: its images stay there."
+        )
+    storage, old_database = from_settings.cytomine_source(settings, source)
+    if not await asyncio.to_thread(storage.is_dir):
+        raise SettingsRefused(
+            f"--from-storage: there is no folder {storage}: name the STORAGE_BASE_PATH of the old "
+            "engine."
+        )
+    old = await read_old_database(old_database)
+    async with _open_beside(settings) as (layout, database):
+        tasks = Tasks(
+            database=database, layout=layout, upload_bytes=_uploads_beside(settings, layout),
+            publishing=Waking(Bells()),  # servers look by themselves
+            defaults=from_settings.resource_defaults(settings.tasks),
+            limits=from_settings.bundle_limits(settings),
+        )  # fmt: skip
+        importing = CytomineImport(
+            tasks=tasks, images=RegistryImages(registry, from_settings.platforms(settings.tasks)),
+            registry=registry, storage=storage, project=source.project,
+            limits=from_settings.bundle_limits(settings),
+        )  # fmt: skip
+        found = [await importing.examine(task) for task in old.tasks]
+        if not dry_run:
+            found = [await importing.take_over(one) for one in found]
+    return cytomine_report.Report(old=old, tasks=found)
 
 
 class Engine:
@@ -177,8 +210,9 @@ class Engine:
         executing: tuple[Scheduler, ImageStore],
         *,
         metrics: Metrics,
+        tracing: Tracing,
     ) -> None:
-        scheduler, images = executing
+        scheduler, images = TracedScheduler(executing[0], tracing), executing[1]
         server_id, faults = uuid4(), _fault_points(settings)
         free_space = FreeSpace(
             base=settings.storage.base_path, low_water_bytes=settings.storage.low_water_bytes
@@ -234,7 +268,7 @@ class Engine:
         )  # fmt: skip
         self._reconciler = Reconciler(
             database=database, scheduler=scheduler, steps=self._steps, settings=settings.runs,
-            server_id=server_id, metrics=metrics.loop,
+            server_id=server_id, metrics=metrics.loop, tracing=tracing,
         )  # fmt: skip
         self._admission = Admission(
             database=database, scheduler=scheduler, free_space=free_space, faults=faults,
@@ -247,7 +281,7 @@ class Engine:
             submission=Submission(
                 layout=layout, tasks=self._tasks, settings=settings.runs, references=references
             ),
-            agents=self.agents, noticing=waking,
+            agents=self.agents, noticing=waking, tracing=tracing,
         )  # fmt: skip
         self._retention = Retention(
             database=database, layout=layout, scheduler=scheduler, upload_bytes=self._uploads,
@@ -373,7 +407,7 @@ async def _open_database(
         await migrate(connect_to)
         pool = open_database(
             connect_to, min_size=2, max_size=settings.database.pool_size,
-            command_timeout=settings.database.command_timeout,
+            command_timeout=settings.database.command_timeout, silence_limit=settings.runs.lease,
             on_acquired=metrics.database.acquired,
         )  # fmt: skip
         database = await stack.enter_async_context(pool)
@@ -381,6 +415,30 @@ async def _open_database(
         if embedded is not None:  # its data folder is ours alone, so no other server lives
             await release_all(database)
         yield embedded, connect_to, database
+
+
+@asynccontextmanager
+async def _open_beside(settings: Settings) -> AsyncIterator[tuple[StorageLayout, Database]]:
+    """Storage and database of an engine whose servers may be running, for a command."""
+    layout = StorageLayout(settings.storage.base_path)
+    if not await asyncio.to_thread(layout.base.is_dir):
+        raise SettingsRefused(
+            f"STORAGE_BASE_PATH: there is no folder {layout.base}: name the storage of the server."
+        )
+    async with AsyncExitStack() as stack:
+        connect_to = from_settings.external_database(settings.database)
+        if connect_to is None:
+            connect_to = await stack.enter_async_context(embedded_beside(layout.base))
+        await check_current(connect_to)
+        pool = open_database(
+            connect_to, min_size=1, max_size=2, command_timeout=settings.database.command_timeout
+        )
+        yield layout, await stack.enter_async_context(pool)
+
+
+def _uploads_beside(settings: Settings, layout: StorageLayout) -> Uploads:
+    free_space = FreeSpace(base=layout.base, low_water_bytes=0)
+    return Uploads(layout, from_settings.upload_limits(settings), free_space)
 
 
 @asynccontextmanager

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from urllib.parse import urlsplit
+from dataclasses import dataclass
+from pathlib import Path
+from urllib.parse import unquote, urlsplit
 
 from appengine_contract.descriptor import ResourceDefaults
 
@@ -25,6 +27,7 @@ from appengine_server.settings import (
     RunSettings,
     SchedulingSettings,
     Settings,
+    SettingsRefused,
     StorageSettings,
     TaskSettings,
 )
@@ -57,6 +60,50 @@ def external_database(settings: DatabaseSettings) -> ConnectTo | None:
         user=settings.username,
         password=settings.password,
     )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CytomineSource:
+    """Where an old engine is, as a command line says it."""
+
+    database: str | None
+    """URL of its database; None: it is the one of the settings."""
+    storage: Path | None
+    """Its STORAGE_BASE_PATH; None: it is the one of the settings."""
+    project: str
+    """Whose its tasks become."""
+
+
+def cytomine_source(settings: Settings, source: CytomineSource) -> tuple[Path, ConnectTo]:
+    """Storage and database of an old engine. Raises SettingsRefused."""
+    storage = source.storage or settings.storage.base_path
+    if source.database is not None:
+        return storage, _database_at(source.database)
+    connect_to = external_database(settings.database)
+    if connect_to is None:
+        raise SettingsRefused(
+            "--from-database: name the database of the old engine, as postgresql://USER@HOST/NAME: "
+            "DB_HOST is not set."
+        )
+    return storage, connect_to
+
+
+def _database_at(url: str) -> ConnectTo:
+    """Read a URL as PostgreSQL's own programs do; the host may be `%2Frun%2Fpostgresql`."""
+    try:
+        parts = urlsplit(url)
+        port = parts.port
+    except ValueError:
+        parts, port = urlsplit(""), None
+    host = parts.netloc.rpartition("@")[2].removesuffix(f":{port}").strip("[]")
+    name = parts.path.removeprefix("/")
+    if parts.scheme not in {"postgresql", "postgres"} or not (host and parts.username and name):
+        raise SettingsRefused("--from-database: must be postgresql://USER@HOST:PORT/NAME.")
+    return ConnectTo(
+        host=unquote(host), port=port or 5432, database=unquote(name),
+        user=unquote(parts.username),
+        password=unquote(parts.password) if parts.password else None,
+    )  # fmt: skip
 
 
 def container_settings(settings: SchedulingSettings, engine_id: str) -> ContainerSettings:

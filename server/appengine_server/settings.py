@@ -225,7 +225,8 @@ class RunSettings(Room):
     """Items that an input can be given one by one where its type has no `max_size`: a larger index
     is more likely a mistake."""
     lease: Seconds = Field(default=timedelta(seconds=30), alias="RUN_LEASE")
-    """How long another server waits before it takes over the runs of one that fell silent."""
+    """How long another server waits before it takes over the runs of one that fell silent. After as
+    long PostgreSQL ends the transaction of a server that fell silent within it."""
     observe_interval: Seconds = Field(default=timedelta(seconds=15), alias="RUN_OBSERVE_INTERVAL")
     """Every active run is looked at this often, even if no event arrives."""
 
@@ -392,6 +393,33 @@ class MetricsSettings(Room):
     token there."""
 
 
+class TracingSettings(Room):
+    """Where traces go, by the variables of OpenTelemetry; it reads its others by itself. Needs
+    `appengine-server[otel]`, which the server's image has.
+    """
+
+    endpoint: str | None = Field(default=None, alias="OTEL_EXPORTER_OTLP_ENDPOINT")
+    """Collector, such as `http://collector:4318`. None: nothing is traced."""
+    traces_endpoint: str | None = Field(default=None, alias="OTEL_EXPORTER_OTLP_TRACES_ENDPOINT")
+    """The same for traces alone, with its path: `http://collector:4318/v1/traces`."""
+    protocol: Literal["http/protobuf"] = Field(
+        default="http/protobuf", alias="OTEL_EXPORTER_OTLP_PROTOCOL"
+    )
+    """The only one there is."""
+    exporter: Literal["otlp", "none"] = Field(default="otlp", alias="OTEL_TRACES_EXPORTER")
+    """`none`: nothing is traced."""
+    disabled: bool = Field(default=False, alias="OTEL_SDK_DISABLED")
+    """Nothing is traced."""
+    service_name: str = Field(default="appengine-server", alias="OTEL_SERVICE_NAME")
+    """What the server is called in traces."""
+
+    @property
+    def is_on(self) -> bool:
+        """Whether anything is traced."""
+        somewhere = self.endpoint or self.traces_endpoint
+        return bool(somewhere) and self.exporter == "otlp" and not self.disabled
+
+
 class Settings(BaseModel, frozen=True):
     """All settings of a server."""
 
@@ -404,6 +432,7 @@ class Settings(BaseModel, frozen=True):
     kubernetes: KubernetesSettings
     retention: RetentionSettings
     metrics: MetricsSettings
+    tracing: TracingSettings
     faults: FaultSettings
     log_level: str = "info"
 
@@ -456,6 +485,7 @@ def review_settings() -> Reviewed:
     logging = _read(LoggingSettings, wrong)
     retention = _read(RetentionSettings, wrong)
     metrics = _read(MetricsSettings, wrong)
+    tracing = _read(TracingSettings, wrong)
     faults = _read(FaultSettings, wrong)
     if database.host is None and "STORAGE_BASE_PATH" not in os.environ:
         storage = storage.model_copy(update={"base_path": embedded_base_path()})
@@ -469,6 +499,7 @@ def review_settings() -> Reviewed:
         kubernetes=kubernetes,
         retention=retention,
         metrics=metrics,
+        tracing=tracing,
         faults=faults,
         log_level=logging.log_level,
     )

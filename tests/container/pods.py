@@ -39,6 +39,7 @@ from appengine_server.scheduling.scheduler import (
     PendingReason,
     Resources,
     SchedulerUnavailable,
+    StillWanted,
     SubmissionRefused,
 )
 
@@ -139,7 +140,9 @@ class PodScheduler:
     def admit(self, wanted: Resources, in_use: InUse) -> Admission:
         return self._containers.admit(wanted, in_use)
 
-    async def submit(self, spec: AttemptSpec) -> None:
+    async def submit(self, spec: AttemptSpec, *, still_wanted: StillWanted | None = None) -> None:
+        if still_wanted is not None and not await still_wanted():
+            return
         pod = self._pod(spec.ref)
         if not pod.exists:
             pod.make(spec)

@@ -16,6 +16,7 @@ from typing import Any
 from uuid import uuid4
 
 import pytest
+from appengine_server.scheduling.container import scheduler as container_scheduler_module
 from appengine_server.scheduling.container.config import container_config
 from appengine_server.scheduling.container.engine import Engine, open_engine
 from appengine_server.scheduling.container.process import ContainerProcess
@@ -67,6 +68,42 @@ async def test_a_container_that_was_made_and_never_started_is_started(
     await bench.scheduler.submit(spec)
     assert (await bench.ended(spec.ref)).exit_code == 0
     assert (spec.outputs_path / "starts").read_text() == "once\n"
+
+
+async def test_a_late_server_does_not_start_what_another_one_has_ended(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It had made the container, asked, and was paused before the start."""
+    monkeypatch.setattr(container_scheduler_module, "_STARTED_WITHIN", timedelta(0))
+    spec = bench.spec("echo once >> /outputs/starts")
+
+    async def still_wanted() -> bool:
+        await bench.scheduler.submit(spec)
+        assert (await bench.ended(spec.ref)).exit_code == 0
+        return True
+
+    with pytest.raises(SchedulerUnavailable, match="was removed while it was started"):
+        await bench.scheduler.submit(spec, still_wanted=still_wanted)
+    assert (await bench.scheduler.observe(spec.ref)).phase is AttemptPhase.ENDED
+    assert (spec.outputs_path / "starts").read_text() == "once\n"
+
+
+async def test_a_late_server_leaves_the_container_of_another_one_alone(
+    bench: Bench,
+    engine: Engine,
+    container_settings: ContainerSettings,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(container_scheduler_module, "_STARTED_WITHIN", timedelta(hours=1))
+    spec = bench.spec(WAIT)
+    await _create_only(engine, spec, container_settings)
+
+    async def still_wanted() -> bool:
+        await engine.start(spec.ref.name)
+        return False
+
+    await bench.scheduler.submit(spec, still_wanted=still_wanted)
+    assert (await bench.scheduler.observe(spec.ref)).phase is AttemptPhase.RUNNING
 
 
 async def test_a_cancelled_container_that_never_started_never_starts(

@@ -93,7 +93,7 @@ def layered(folder: Path, namespace: str, version: str, *sizes: tuple[bytes, int
 
 
 def publishing_folders(engine: Engine) -> list[Path]:
-    return list((engine.server.storage / "tasks").glob("*/publishing"))
+    return list((engine.server.storage / "tasks").glob("*/publishing.*"))
 
 
 @pytest.mark.rule("image.nothing-sent-twice")

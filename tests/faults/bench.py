@@ -36,6 +36,7 @@ T = TypeVar("T")
 KIB = 1024
 LOG_LINES = 2000
 PATIENCE_SECONDS = 60.0
+_PIECE_BYTES = 1 << 20
 
 Ending = Literal["works", "exits", "forgets"]
 """How a task ends: well, with exit code 7, or without one of its outputs."""
@@ -87,6 +88,8 @@ class Bench:
     server: ServerProcess
     task: str
     figures: Figures
+    service: str = ""
+    """Where clients find the server, if that is another address than its own."""
     connect_to: pool.ConnectTo | None = None
     """Where its database is; None: the embedded one."""
     left_over: LeftOver
@@ -116,7 +119,7 @@ class Bench:
 
     def client(self) -> Client:
         """A client of this server; the caller closes it."""
-        return connect(f"{self.server.host}:{self.server.settings['PORT']}")
+        return connect(self.service or f"{self.server.host}:{self.server.settings['PORT']}")
 
     async def start(self, **more: str) -> None:
         """Start the server with no point held or armed."""
@@ -155,7 +158,7 @@ class Bench:
     ) -> Job:
         """Create a run, and do not start it. What is not said is left to chance."""
         size = chance.randrange(300 * KIB) if size_bytes is None else size_bytes
-        data = chance.randbytes(size)
+        data = random_bytes(chance, size)
         path = self.server.folder / "data"
         path.write_bytes(data)
         took = round(chance.uniform(0, 1.5), 3) if seconds is None else seconds
@@ -331,9 +334,9 @@ class Bench:
         for room in ("runs", "uploads", "tasks"):
             assert names(self.server.storage / room) == set()
 
-    def check_log(self) -> None:
+    def check_log(self, other: ServerProcess | None = None) -> None:
         """No server may have met anything that it does not know."""
-        lines = self.server.log.read_text().splitlines()
+        lines = (other or self.server).log.read_text().splitlines()
         assert [line for line in lines if _is_surprising(line)] == []
 
 
@@ -418,6 +421,12 @@ def is_repeated(path: Path, data: bytes, times: int) -> bool:
     """Whether a file has these bytes so often, and nothing else; it may be too large to be read."""
     with path.open("rb") as file:
         return all(file.read(len(data)) == data for _ in range(times)) and not file.read(1)
+
+
+def random_bytes(chance: random.Random, size: int) -> bytes:
+    """As many as are wanted: one call makes at most 256 MiB."""
+    pieces = [chance.randbytes(min(_PIECE_BYTES, size - at)) for at in range(0, size, _PIECE_BYTES)]
+    return b"".join(pieces)
 
 
 def names(folder: Path) -> set[str]:

@@ -82,7 +82,7 @@ class Bench:
 
     async def execute(self, statement: str, *values: Any) -> None:
         async with self.database.connection() as connection:
-            await connection.execute(statement, *values)
+            await connection.execute(statement, *values, timeout=60)  # some fill tables
 
     async def value(self, statement: str, *values: Any) -> Any:
         async with self.database.connection() as connection:

@@ -171,6 +171,21 @@ async def test_submitting_twice_starts_once(bench: Bench) -> None:
     assert (spec.outputs_path / "starts").read_text() == "once\n"
 
 
+async def test_what_is_wanted_no_more_is_not_started(bench: Bench) -> None:
+    spec, asked = bench.spec("touch /outputs/started"), 0
+
+    async def still_wanted() -> bool:
+        nonlocal asked
+        asked += 1
+        return False
+
+    await bench.scheduler.submit(spec, still_wanted=still_wanted)
+    assert asked == 1
+    assert (await bench.scheduler.observe(spec.ref)).phase is AttemptPhase.ABSENT
+    assert spec.ref not in await bench.scheduler.list_attempts()
+    assert not (spec.outputs_path / "started").exists()
+
+
 async def test_deleting_kills_and_may_be_repeated(bench: Bench) -> None:
     spec = await bench.start(STUBBORN)
     await bench.until_exists(spec.outputs_path / "up")

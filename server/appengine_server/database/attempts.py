@@ -20,10 +20,25 @@ _SUBMITTED = """
        AND r.state IN ('PENDING', 'RUNNING', 'FINALIZING', 'CANCELLING')
     RETURNING a.number"""
 
-_PHASES = "UPDATE attempts SET phases = $3 WHERE run_id = $1 AND number = $2"
+_TO_SUBMIT = """
+    SELECT EXISTS (
+        SELECT FROM attempts a JOIN runs r ON r.id = a.run_id
+         WHERE a.run_id = $1 AND a.number = $2 AND a.submitted_at IS NULL
+           AND r.attempt = a.number AND r.state = 'PENDING')"""
 
-_FAIL = """
-    UPDATE attempts SET failure = COALESCE(failure, $3) WHERE run_id = $1 AND number = $2"""
+# The run is locked, for the fence must be the newest until the attempt is written.
+_HELD = """
+    WITH held AS (
+        SELECT FROM runs WHERE id = $1 AND ($4::bigint IS NULL OR fence = $4) FOR SHARE)"""
+
+_PHASES = f"""{_HELD}
+    UPDATE attempts SET phases = $3
+     WHERE run_id = $1 AND number = $2 AND EXISTS (SELECT FROM held)"""
+
+_FAIL = f"""{_HELD}
+    UPDATE attempts SET failure = COALESCE(failure, $3)
+     WHERE run_id = $1 AND number = $2 AND EXISTS (SELECT FROM held)
+    RETURNING number"""
 
 _END = """
     UPDATE attempts SET
@@ -99,6 +114,11 @@ async def insert(
     )  # fmt: skip
 
 
+async def is_to_be_submitted(connection: Connection, run_id: UUID, number: int) -> bool:
+    """Whether the scheduler still has to get the attempt."""
+    return bool(await connection.fetchval(_TO_SUBMIT, run_id, number))
+
+
 async def set_submitted(connection: Connection, run_id: UUID, number: int) -> bool:
     """The scheduler has it: from now on its absence means that it was removed.
 
@@ -108,15 +128,17 @@ async def set_submitted(connection: Connection, run_id: UUID, number: int) -> bo
 
 
 async def set_phases(
-    connection: Connection, run_id: UUID, number: int, phases: Sequence[Json]
+    connection: Connection, run_id: UUID, number: int, phases: Sequence[Json], *, fence: int
 ) -> None:
-    """Record how long the parts of an attempt took."""
-    await connection.execute(_PHASES, run_id, number, list(phases))
+    """Record how long the parts of an attempt took; nothing where the fence is old."""
+    await connection.execute(_PHASES, run_id, number, list(phases), fence)
 
 
-async def set_failure(connection: Connection, run_id: UUID, number: int, failure: Json) -> None:
-    """Record why it fails, if no earlier cause is known."""
-    await connection.execute(_FAIL, run_id, number, failure)
+async def set_failure(
+    connection: Connection, run_id: UUID, number: int, failure: Json, *, fence: int | None = None
+) -> bool:
+    """Record why it fails, if no earlier cause is known; False where the fence is old."""
+    return await connection.fetchval(_FAIL, run_id, number, failure, fence) is not None
 
 
 async def end(connection: Connection, run_id: UUID, number: int, end: AttemptEnd) -> None:

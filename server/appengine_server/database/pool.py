@@ -11,6 +11,7 @@ from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass, field
 from datetime import timedelta
+from functools import partial
 from ssl import SSLContext
 from time import monotonic
 from typing import TYPE_CHECKING, Any, Literal, TypeAlias
@@ -72,6 +73,8 @@ _REFUSED_FOR_GOOD = (
     asyncpg.InsufficientPrivilegeError,
     asyncpg.ClientConfigurationError,
 )
+
+_LIMIT_SILENCE = "SELECT set_config('idle_in_transaction_session_timeout', $1, false)"
 
 _CHECK_WHERE_IT_IS = "; see whether it runs, and whether DB_HOST and DB_PORT are right"
 
@@ -178,11 +181,14 @@ async def open_database(
     min_size: int,
     max_size: int,
     command_timeout: timedelta,
+    silence_limit: timedelta | None = None,
     on_acquired: Callable[[float], None] = lambda _: None,
 ) -> AsyncIterator[Database]:
     """Open the pool, with `min_size` connections made at once, and close it at the end.
 
-    A statement that takes longer than `command_timeout` ends as `Unavailable`. Raises
+    A statement that takes longer than `command_timeout` ends as `Unavailable`. PostgreSQL ends a
+    transaction in which we are silent for longer than `silence_limit`, as a server that was paused
+    must not hold its locks for ever; that is `Unavailable` too. Raises
     `Unavailable` when the database is out of reach, `DatabaseUnusable` when it refuses us.
     """
     with refusals_explained(connect_to):
@@ -192,7 +198,7 @@ async def open_database(
             max_size=max_size,
             command_timeout=command_timeout.total_seconds(),
             connection_class=_Session,
-            init=_prepare,
+            init=partial(_prepare, silence_limit=silence_limit),
         )
     try:
         yield Database(pool, on_acquired=on_acquired)
@@ -240,7 +246,12 @@ class _Session(_Base):
         return ""
 
 
-async def _prepare(connection: asyncpg.Connection[Record]) -> None:
+async def _prepare(
+    connection: asyncpg.Connection[Record], *, silence_limit: timedelta | None
+) -> None:
+    if silence_limit is not None:
+        limit = f"{silence_limit.total_seconds() * 1000:.0f}ms"
+        await connection.execute(_LIMIT_SILENCE, limit)
     for name in ("json", "jsonb"):
         await connection.set_type_codec(
             name, schema="pg_catalog", encoder=json.dumps, decoder=json.loads

@@ -25,7 +25,7 @@ from appengine_server.database.records import (
 CHANNEL = "appengine_runs"
 """Notified with a run's id and state after each of its changes."""
 
-_RUN = """
+RUN = """
     r.id, r.project, r.owner, r.task_id, t.namespace AS task_namespace, t.version AS task_version,
     r.state, r.retry_of, r.labels, r.missing_inputs, r.outputs_attempt, r.pending_reasons,
     r.failure, r.warnings, r.attempt, r.not_before, r.revision, r.state_since, r.created_at,
@@ -47,14 +47,14 @@ _INSERT = f"""
         INSERT INTO run_events (run_id, project, revision, state, attempt, pending_reasons)
         SELECT id, project, revision, state, attempt, pending_reasons FROM r),
     woken AS (SELECT pg_notify('{CHANNEL}', id::text || ' ' || state) FROM r)
-    SELECT {_RUN}, (SELECT count(*) FROM woken) AS woken FROM r JOIN tasks t ON t.id = r.task_id"""
+    SELECT {RUN}, (SELECT count(*) FROM woken) AS woken FROM r JOIN tasks t ON t.id = r.task_id"""
 
-_GET = f"""
-    SELECT {_RUN} FROM runs r JOIN tasks t ON t.id = r.task_id
+GET = f"""
+    SELECT {RUN} FROM runs r JOIN tasks t ON t.id = r.task_id
      WHERE r.id = $1 AND ($2::text[] IS NULL OR r.project = ANY($2))"""
 
 _BY_REQUEST = f"""
-    SELECT {_RUN}, r.request_hash FROM runs r JOIN tasks t ON t.id = r.task_id
+    SELECT {RUN}, r.request_hash FROM runs r JOIN tasks t ON t.id = r.task_id
      WHERE r.project = $1 AND r.owner = $2 AND r.request_id = $3"""
 
 _WARN = "UPDATE runs SET warnings = warnings || $2 WHERE id = $1 AND NOT warnings @> $2"
@@ -88,7 +88,7 @@ _CHANGE = f"""
                                 pending_reasons)
         SELECT id, project, revision, state, attempt, $12, $13, pending_reasons FROM r),
     woken AS (SELECT pg_notify('{CHANNEL}', id::text || ' ' || state) FROM r)
-    SELECT {_RUN}, (SELECT count(*) FROM woken) AS woken FROM r JOIN tasks t ON t.id = r.task_id"""
+    SELECT {RUN}, (SELECT count(*) FROM woken) AS woken FROM r JOIN tasks t ON t.id = r.task_id"""
 
 _PROVISION = f"""
     WITH r AS (
@@ -102,7 +102,14 @@ _PROVISION = f"""
         INSERT INTO run_events (run_id, project, revision, state, attempt, message)
         SELECT id, project, revision, state, attempt, $4 FROM r),
     woken AS (SELECT pg_notify('{CHANNEL}', id::text || ' ' || state) FROM r)
-    SELECT {_RUN}, (SELECT count(*) FROM woken) AS woken FROM r JOIN tasks t ON t.id = r.task_id"""
+    SELECT {RUN}, (SELECT count(*) FROM woken) AS woken FROM r JOIN tasks t ON t.id = r.task_id"""
+
+# Nothing can be seen of an attempt that is just being submitted. Who looked all the same would hold
+# the run while another server has submitted it and knows more.
+_IS_TO_BE_SEEN = """
+    NOT (state = 'PENDING' AND state_since > now() - {within}::interval AND EXISTS (
+            SELECT FROM attempts a
+             WHERE a.run_id = runs.id AND a.number = runs.attempt AND a.submitted_at IS NULL))"""
 
 _CLAIM = f"""
     WITH r AS (
@@ -110,13 +117,15 @@ _CLAIM = f"""
                         next_look_at = now() + $4
          WHERE id = $1 AND state IN ('PENDING', 'RUNNING', 'FINALIZING', 'CANCELLING')
            AND (lease_owner = $2 OR lease_expires_at IS NULL OR lease_expires_at < now())
+           AND {_IS_TO_BE_SEEN.format(within="$4")}
         RETURNING *)
-    SELECT {_RUN}, r.fence, r.inputs FROM r JOIN tasks t ON t.id = r.task_id"""
+    SELECT {RUN}, r.fence, r.inputs FROM r JOIN tasks t ON t.id = r.task_id"""
 
-_DUE = """
+_DUE = f"""
     SELECT id FROM runs
      WHERE state IN ('PENDING', 'RUNNING', 'FINALIZING', 'CANCELLING') AND next_look_at <= now()
        AND (lease_owner = $1 OR lease_expires_at IS NULL OR lease_expires_at < now())
+       AND {_IS_TO_BE_SEEN.format(within="$3")}
      ORDER BY next_look_at LIMIT $2"""
 
 _EXTEND = """
@@ -135,49 +144,18 @@ _WAITING = f"""
           FROM runs q JOIN tasks ON tasks.id = q.task_id LEFT JOIN busy ON busy.project = q.project
          WHERE q.state = 'QUEUED' AND (q.not_before IS NULL OR q.not_before <= now())
            AND tasks.state <> 'PUBLISHING' AND tasks.state <> 'FAILED')
-    SELECT {_RUN}, t.cpus, t.ram_bytes, t.gpus
+    SELECT {RUN}, t.cpus, t.ram_bytes, t.gpus
       FROM queue JOIN runs r USING (id) JOIN tasks t ON t.id = r.task_id
      ORDER BY queue.turn, r.started_at, r.id LIMIT $1"""
 
 _UNPUBLISHED = f"""
-    SELECT {_RUN}, t.failure AS task_failure
+    SELECT {RUN}, t.failure AS task_failure
       FROM runs r JOIN tasks t ON t.id = r.task_id
      WHERE r.state = 'QUEUED' AND t.state = 'FAILED' LIMIT 100"""
-
-_LIST = f"""
-    SELECT {_RUN} FROM runs r JOIN tasks t ON t.id = r.task_id
-     WHERE ($1::text[] IS NULL OR r.project = ANY($1))
-       AND ($2::uuid IS NULL OR r.task_id = $2)
-       AND ($3::text IS NULL OR t.namespace = $3)
-       AND ($4::text IS NULL OR t.version = $4)
-       AND ($5::text[] IS NULL OR r.state = ANY($5))
-       AND ($6::jsonb IS NULL OR r.labels @> $6)
-       AND ($7::timestamptz IS NULL OR r.created_at >= $7)
-       AND ($8::timestamptz IS NULL OR r.created_at < $8)
-       AND ($9::timestamptz IS NULL OR (r.created_at, r.id) < ($9, $10))
-     ORDER BY r.created_at DESC, r.id DESC LIMIT $11"""
 
 _EVENTS = """
     SELECT run_id, revision, state, attempt, reason, message, pending_reasons, at
       FROM run_events WHERE run_id = $1 AND revision > $2 ORDER BY revision LIMIT $3"""
-
-# What a transaction that has not ended may still write is waited for: its events would otherwise
-# appear before the reader's token, and be skipped.
-_EVENTS_OF_MANY = """
-    SELECT e.run_id, e.revision, e.state, e.attempt, e.reason, e.message, e.pending_reasons, e.at,
-           e.written_by::text AS written_by, e.position
-      FROM run_events e JOIN runs r ON r.id = e.run_id JOIN tasks t ON t.id = r.task_id
-     WHERE (e.written_by, e.position) > ($1::text::xid8, $2)
-       AND e.written_by < pg_snapshot_xmin(pg_current_snapshot())
-       AND ($3::text[] IS NULL OR e.project = ANY($3))
-       AND ($4::uuid IS NULL OR r.task_id = $4)
-       AND ($5::text IS NULL OR t.namespace = $5)
-       AND ($6::text IS NULL OR t.version = $6)
-       AND ($7::text[] IS NULL OR e.state = ANY($7))
-       AND ($8::jsonb IS NULL OR r.labels @> $8)
-       AND ($9::timestamptz IS NULL OR r.created_at >= $9)
-       AND ($10::timestamptz IS NULL OR r.created_at < $10)
-     ORDER BY e.written_by, e.position LIMIT $11"""
 
 _NOW = "SELECT pg_snapshot_xmin(pg_current_snapshot())::text"
 
@@ -224,20 +202,6 @@ class RunChange:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class RunQuery:
-    """Which runs; None means any."""
-
-    projects: Sequence[str] | None
-    task_id: UUID | None = None
-    task_namespace: str | None = None
-    task_version: str | None = None
-    states: Sequence[RunState] | None = None
-    labels: Mapping[str, str] | None = None
-    created_from: datetime | None = None
-    created_before: datetime | None = None
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
 class WaitingRun:
     """A run in the queue with what admission needs to know."""
 
@@ -247,15 +211,6 @@ class WaitingRun:
     gpus: int
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class PlacedEvent:
-    """An event with its place among the events of all runs."""
-
-    event: EventRecord
-    written_by: str
-    position: int
-
-
 async def insert(connection: Connection, new: NewRun) -> RunRecord | None:
     """Insert a run; None if its request id was used before."""
     row = await connection.fetchrow(
@@ -263,7 +218,7 @@ async def insert(connection: Connection, new: NewRun) -> RunRecord | None:
         new.request_hash, new.retry_of, dict(new.labels), new.inputs, list(new.missing_inputs),
         list(new.pending_reasons), list(new.warnings),
     )  # fmt: skip
-    return _run(row) if row else None
+    return run_of(row) if row else None
 
 
 async def by_request(
@@ -271,15 +226,15 @@ async def by_request(
 ) -> tuple[RunRecord, bytes | None] | None:
     """The run that a request id made, with the hash of that request."""
     row = await connection.fetchrow(_BY_REQUEST, project, owner, request_id)
-    return (_run(row), row["request_hash"]) if row else None
+    return (run_of(row), row["request_hash"]) if row else None
 
 
 async def get(
     connection: Connection, run_id: UUID, projects: Sequence[str] | None
 ) -> RunRecord | None:
     """One run of these projects; None for `projects` means any."""
-    row = await connection.fetchrow(_GET, run_id, projects)
-    return _run(row) if row else None
+    row = await connection.fetchrow(GET, run_id, projects)
+    return run_of(row) if row else None
 
 
 async def lock(connection: Connection, run_id: UUID) -> RunState | None:
@@ -321,7 +276,7 @@ async def change(
         change.failure, change.warnings, change.outputs, change.outputs_attempt, change.attempt,
         change.not_before, change.reason, change.message,
     )  # fmt: skip
-    return _run(row) if row else None
+    return run_of(row) if row else None
 
 
 async def provision(
@@ -339,7 +294,7 @@ async def provision(
     row = await connection.fetchrow(
         _PROVISION, run_id, inputs, list(missing_inputs), message, list(warnings)
     )
-    return _run(row) if row else None
+    return run_of(row) if row else None
 
 
 async def delete(connection: Connection, run_id: UUID) -> bool:
@@ -353,14 +308,18 @@ async def delete(connection: Connection, run_id: UUID) -> bool:
 async def claim(
     connection: Connection, run_id: UUID, *, owner: UUID, lease: timedelta, look_again: timedelta
 ) -> ClaimedRun | None:
-    """Take an active run to drive it; None if it has ended or another server has it."""
+    """Take an active run to drive it; None if it has ended, another server has it, or its attempt
+    is just being submitted, for which it gets as long as there is between two looks.
+    """
     row = await connection.fetchrow(_CLAIM, run_id, owner, lease, look_again)
-    return ClaimedRun(run=_run(row), fence=row["fence"], inputs=row["inputs"]) if row else None
+    return ClaimedRun(run=run_of(row), fence=row["fence"], inputs=row["inputs"]) if row else None
 
 
-async def due(connection: Connection, *, owner: UUID, limit: int) -> list[UUID]:
-    """Runs that should be looked at now, and that `owner` may take; oldest first."""
-    return [row["id"] for row in await connection.fetch(_DUE, owner, limit)]
+async def due(
+    connection: Connection, *, owner: UUID, look_again: timedelta, limit: int
+) -> list[UUID]:
+    """Runs that should be looked at now, and that `owner` may `claim`; oldest first."""
+    return [row["id"] for row in await connection.fetch(_DUE, owner, limit, look_again)]
 
 
 async def with_scheduler(connection: Connection) -> list[UUID]:
@@ -388,14 +347,14 @@ async def waiting(connection: Connection, *, limit: int) -> list[WaitingRun]:
     projects.
     """
     return [
-        WaitingRun(run=_run(row), cpus=row["cpus"], ram_bytes=row["ram_bytes"], gpus=row["gpus"])
+        WaitingRun(run=run_of(row), cpus=row["cpus"], ram_bytes=row["ram_bytes"], gpus=row["gpus"])
         for row in await connection.fetch(_WAITING, limit)
     ]
 
 
 async def waiting_in_vain(connection: Connection) -> list[tuple[RunRecord, Json]]:
     """Runs in the queue whose task could not be published, with the task's failure."""
-    return [(_run(row), row["task_failure"]) for row in await connection.fetch(_UNPUBLISHED)]
+    return [(run_of(row), row["task_failure"]) for row in await connection.fetch(_UNPUBLISHED)]
 
 
 async def next_backoff_end(connection: Connection) -> datetime | None:
@@ -404,15 +363,6 @@ async def next_backoff_end(connection: Connection) -> datetime | None:
         "SELECT min(not_before) FROM runs WHERE state = 'QUEUED' AND not_before > now()"
     )
     return moment
-
-
-async def list_page(
-    connection: Connection, query: RunQuery, *, before: tuple[datetime, UUID] | None, limit: int
-) -> list[RunRecord]:
-    """Runs that match, newest first, from behind `before` (creation time and id)."""
-    moment, run_id = before or (None, None)
-    rows = await connection.fetch(_LIST, *_bound(query), moment, run_id, limit)
-    return [_run(row) for row in rows]
 
 
 async def active_of_task(connection: Connection, task_id: UUID) -> list[UUID]:
@@ -435,19 +385,7 @@ async def events_of(
     connection: Connection, run_id: UUID, *, after: int, limit: int
 ) -> list[EventRecord]:
     """A run's changes after a revision, in order."""
-    return [_event(row) for row in await connection.fetch(_EVENTS, run_id, after, limit)]
-
-
-async def events_of_many(
-    connection: Connection, query: RunQuery, *, after: tuple[str, int], limit: int
-) -> list[PlacedEvent]:
-    """The changes of all runs that match, behind a place (transaction and position), in order."""
-    written_by, position = after
-    rows = await connection.fetch(_EVENTS_OF_MANY, written_by, position, *_bound(query), limit)
-    return [
-        PlacedEvent(event=_event(row), written_by=row["written_by"], position=row["position"])
-        for row in rows
-    ]
+    return [event_of(row) for row in await connection.fetch(_EVENTS, run_id, after, limit)]
 
 
 async def present_place(connection: Connection) -> tuple[str, int]:
@@ -455,25 +393,13 @@ async def present_place(connection: Connection) -> tuple[str, int]:
     return await connection.fetchval(_NOW), -1
 
 
-def _bound(query: RunQuery) -> tuple[Any, ...]:
-    return (
-        query.projects,
-        query.task_id,
-        query.task_namespace,
-        query.task_version,
-        query.states,
-        dict(query.labels) if query.labels else None,
-        query.created_from,
-        query.created_before,
-    )
-
-
 _RUN_FIELDS = tuple(
     name for name in RunRecord.__dataclass_fields__ if name not in {"state", "attempts"}
 )
 
 
-def _run(row: Record) -> RunRecord:
+def run_of(row: Record) -> RunRecord:
+    """The run of a row that was selected by `RUN`."""
     return RunRecord(
         **{name: row[name] for name in _RUN_FIELDS},
         state=RunState(row["state"]),
@@ -488,7 +414,8 @@ def _attempt(found: dict[str, Any]) -> AttemptRecord:
     return AttemptRecord(**found)
 
 
-def _event(row: Record) -> EventRecord:
+def event_of(row: Record) -> EventRecord:
+    """The event of a row with all its columns."""
     return EventRecord(
         run_id=row["run_id"],
         revision=row["revision"],

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from datetime import UTC, datetime
 from uuid import UUID
 
@@ -24,7 +24,7 @@ from google.protobuf.timestamp_pb2 import Timestamp
 
 from appengine_server.database.agents import AgentState, AgentWord
 from appengine_server.database.records import InputPart, RunState, TaskState, UploadTarget
-from appengine_server.database.runs import RunQuery
+from appengine_server.database.run_queries import RunQuery
 from appengine_server.errors import InvalidArgument
 from appengine_server.identity import Principal
 from appengine_server.problems_json import problem_json, storable
@@ -130,9 +130,8 @@ def run_query(message: run_service_pb2.RunFilter, principal: Principal) -> RunQu
         raise _refused(
             "filter.task_version", "FIELD_MISSING", "task_version needs task_namespace beside it."
         )
-    projects: Sequence[str] = [principal.resolve_project(message.project)]
     return RunQuery(
-        projects=projects,
+        project=principal.resolve_project(message.project),
         task_id=uuid(message.task_id, "filter.task_id") if message.task_id else None,
         task_namespace=text(message.task_namespace, "filter.task_namespace") or None,
         task_version=text(message.task_version, "filter.task_version") or None,

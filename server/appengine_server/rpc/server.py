@@ -25,7 +25,9 @@ from appengine_server.rpc.interceptors.identity import Authenticator, IdentityIn
 from appengine_server.rpc.interceptors.logging import LoggingInterceptor
 from appengine_server.rpc.interceptors.request_id import RequestIdInterceptor
 from appengine_server.rpc.interceptors.running import RunningCalls
+from appengine_server.rpc.interceptors.tracing import TracingInterceptor
 from appengine_server.rpc.reflected import reflected_pool
+from appengine_server.tracing import Tracing
 
 log = structlog.get_logger(__name__)
 
@@ -154,6 +156,7 @@ async def build_server(
     authenticator: Authenticator,
     address: str,
     tls: TlsFiles | None = None,
+    tracing: Tracing | None = None,
 ) -> RpcServer:
     """A server with these services, health and reflection, bound to `address` but not started.
 
@@ -164,6 +167,7 @@ async def build_server(
         interceptors=(
             ErrorsInterceptor(),
             RequestIdInterceptor(),
+            TracingInterceptor(tracing or Tracing()),
             LoggingInterceptor(),
             calls,
             IdentityInterceptor(authenticator),

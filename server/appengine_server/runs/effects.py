@@ -41,6 +41,7 @@ from appengine_server.storage.layout import StorageLayout
 from appengine_server.storage.quota import is_full
 from appengine_server.storage.uploads import Uploads
 from appengine_server.tasks.tasks import REMOVE_TASK, REMOVE_UPLOAD
+from appengine_server.tracing import Tracing
 
 log = structlog.get_logger(__name__)
 
@@ -98,6 +99,7 @@ class Effects:
         lease: timedelta,
         faults: FaultPoints,
         noticing: Noticing,
+        tracing: Tracing,
     ) -> None:
         self._database = database
         self._layout = layout
@@ -112,6 +114,7 @@ class Effects:
         self._woken = asyncio.Event()
         self._free = asyncio.Semaphore(_AT_ONCE)
         self._noticing = noticing
+        self._tracing = tracing
         self._under_way: dict[int, asyncio.Task[None]] = {}
         self._how: dict[str, Callable[[Json], Awaitable[None]]] = {
             SUBMIT: self._submit,
@@ -188,7 +191,9 @@ class Effects:
 
     async def _do_once(self, row: OutboxRow) -> None:
         try:
-            await self._how[row.action](row.subject)
+            about = {f"appengine.{name}": value for name, value in _bound(row.subject).items()}
+            with self._tracing.span(f"effect {row.action}", about):
+                await self._how[row.action](row.subject)
         except (SchedulerUnavailable, Unavailable) as error:
             log.warning("effect.postponed", error=str(error), tries=row.tries)
             if row.action == SUBMIT and isinstance(error, SchedulerUnavailable):
@@ -254,7 +259,7 @@ class Effects:
         ):
             await self._scheduler.delete(ref)  # a server may have died right after submitting it
             return
-        if run.state is not RunState.PENDING:
+        if run.state is not RunState.PENDING or run.attempts[-1].submitted_at is not None:
             return  # it was submitted before, or its cancel sees to it
         if task is None or task.image is None:
             failure = Failure(
@@ -268,18 +273,25 @@ class Effects:
             if self._scheduler.moves_data:
                 spec = replace(spec, tokens=await self._agents.issue_tokens(ref))
                 await self._faults.reach("submit.tokens")
-            await self._scheduler.submit(spec)
+            await self._scheduler.submit(spec, still_wanted=partial(self._is_wanted, ref))
         except SubmissionRefused as refusal:
             await self._noticing.submission_failed(ref, refusal.failure)
             return
         await self._faults.reach("submit.after")
-        async with self._database.connection() as connection:
+        async with self._database.transaction() as connection:
             wanted = await attempts.set_submitted(connection, ref.run_id, ref.number)
-            if not (spec.network or self._scheduler.isolates_network):
+            if wanted and not (spec.network or self._scheduler.isolates_network):
                 await runs.warn(connection, ref.run_id, _NETWORK_NOT_ISOLATED)
         if not wanted:
             await self._scheduler.delete(ref)
         self._noticing.attempt_changed(ref)
+
+    async def _is_wanted(self, ref: AttemptRef) -> bool:
+        await self._faults.reach("submit.asking")
+        async with self._database.connection() as connection:
+            wanted = await attempts.is_to_be_submitted(connection, ref.run_id, ref.number)
+        await self._faults.reach("submit.asked")
+        return wanted
 
     async def _cancel(self, subject: Json) -> None:
         ref = _ref(subject)

@@ -115,6 +115,10 @@ class Logs:
         del self._soon[ref]
         self.follow(ref)
 
+    def is_collected_here(self, ref: AttemptRef) -> bool:
+        """Whether its bell rings: the log of a run that another server drives grows in silence."""
+        return ref in self._collecting
+
     async def finish(self, ref: AttemptRef) -> int:
         """Collect the rest of the log of an attempt that has ended; answers its size in bytes.
 

@@ -34,6 +34,7 @@ from appengine_server.scheduling.scheduler import (
 )
 from appengine_server.settings import RunSettings
 from appengine_server.storage.quota import is_full
+from appengine_server.tracing import Tracing
 
 log = structlog.get_logger(__name__)
 
@@ -57,6 +58,7 @@ class Reconciler:
         settings: RunSettings,
         server_id: UUID,
         metrics: LoopMetrics,
+        tracing: Tracing,
     ) -> None:
         self._database = database
         self._scheduler = scheduler
@@ -64,6 +66,7 @@ class Reconciler:
         self._settings = settings
         self._server_id = server_id
         self._metrics = metrics
+        self._tracing = tracing
         self._waiting: dict[UUID, float] = {}
         """Runs that were woken, and when."""
         self._under_way: dict[UUID, asyncio.Task[None]] = {}
@@ -93,7 +96,10 @@ class Reconciler:
         while True:
             try:
                 async with self._database.connection() as connection:
-                    due = await runs.due(connection, owner=self._server_id, limit=_DUE_AT_ONCE)
+                    due = await runs.due(
+                        connection, owner=self._server_id, limit=_DUE_AT_ONCE,
+                        look_again=self._settings.observe_interval,
+                    )  # fmt: skip
                     if self._under_way:
                         await runs.extend_leases(
                             connection, self._under_way, owner=self._server_id,
@@ -181,13 +187,23 @@ class Reconciler:
     async def _drive(self, run_id: UUID) -> None:
         """Claim the run and do steps until there is nothing to do now."""
         while True:
-            async with self._database.connection() as connection:
-                claimed = await runs.claim(
-                    connection, run_id, owner=self._server_id, lease=self._settings.lease,
-                    look_again=self._settings.observe_interval,
-                )  # fmt: skip
-            if claimed is None or not await self._step(claimed):
+            claimed = await self._claim(run_id)
+            if claimed is None:
                 return
+            about: dict[str, str | int] = {
+                "appengine.run": str(run_id), "appengine.attempt": claimed.run.attempt,
+            }  # fmt: skip
+            with self._tracing.span(f"run {claimed.run.state}", about):
+                goes_on = await self._step(claimed)
+            if not goes_on:
+                return
+
+    async def _claim(self, run_id: UUID) -> ClaimedRun | None:
+        async with self._database.connection() as connection:
+            return await runs.claim(
+                connection, run_id, owner=self._server_id, lease=self._settings.lease,
+                look_again=self._settings.observe_interval,
+            )  # fmt: skip
 
     async def _step(self, claimed: ClaimedRun) -> bool:
         """Do the next step; answers whether there may be another one at once."""
@@ -218,4 +234,5 @@ class Reconciler:
             message=f"The engine failed; its administrator finds incident {incident} in its log.",
         )
         with contextlib.suppress(Unavailable):
-            await self._steps.give_up(run_id, failure, at=datetime.now(UTC))
+            if (claimed := await self._claim(run_id)) is not None:
+                await self._steps.give_up(claimed, failure, at=datetime.now(UTC))

@@ -17,10 +17,11 @@ from appengine_contract.descriptor import Descriptor
 from appengine_contract.problems import Problem
 from appengine_contract.reading import limited
 
-from appengine_server.database import outbox, runs, tasks
+from appengine_server.database import outbox, run_queries, runs, tasks
 from appengine_server.database.pool import Connection, Database
 from appengine_server.database.records import Json, RunRecord, RunState, TaskState
-from appengine_server.database.runs import NewRun, RunChange, RunQuery
+from appengine_server.database.run_queries import RunQuery
+from appengine_server.database.runs import NewRun, RunChange
 from appengine_server.errors import (
     FailedPrecondition,
     InvalidArgument,
@@ -341,9 +342,9 @@ class Runs:
         before: tuple[datetime, UUID] | None,
         limit: int,
     ) -> RunPage:
-        """Runs that match, newest first. The query's projects are the principal's: see `query`."""
+        """Runs that match, newest first. The query's project is one that its principal may see."""
         async with self._database.connection() as connection:
-            found = await runs.list_page(connection, query, before=before, limit=limit + 1)
+            found = await run_queries.list_page(connection, query, before=before, limit=limit + 1)
         last = found[limit - 1] if len(found) > limit else None
         return RunPage(runs=found[:limit], next_before=(last.created_at, last.id) if last else None)
 

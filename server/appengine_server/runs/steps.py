@@ -11,7 +11,6 @@ import signal
 from collections.abc import Callable, Sequence
 from datetime import UTC, datetime, timedelta
 from time import monotonic
-from uuid import UUID
 
 import structlog
 from appengine_contract.problems import Problem
@@ -194,32 +193,34 @@ class Steps:
         return False
 
     async def submission_failed(self, ref: AttemptRef, failure: Failure) -> None:
-        """The scheduler will never take the attempt: the run fails, or gets another attempt."""
+        """The scheduler will never take the attempt: the run fails, or gets another attempt.
+
+        Not if it has taken it from another server.
+        """
         async with self._database.transaction() as connection:
-            run = await runs.get(connection, ref.run_id, None)
-            if run is None or run.attempt != ref.number or run.state is not RunState.PENDING:
+            await runs.lock(connection, ref.run_id)
+            if not await attempts.is_to_be_submitted(connection, ref.run_id, ref.number):
                 return
+            run = await runs.get(connection, ref.run_id, None)
+            assert run is not None, "it is locked"
             await self._end_badly(connection, run, failure_json(failure), None)
         self._wake_others()
 
-    async def give_up(self, run_id: UUID, failure: Failure, *, at: datetime) -> None:
+    async def give_up(self, claimed: ClaimedRun, failure: Failure, *, at: datetime) -> None:
         """Fail a run that cannot be driven, whatever its state; its attempt is removed."""
+        run = claimed.run
+        change = RunChange(
+            state=RunState.FAILED, failure=failure_json(failure),
+            reason=failure.reason.value, message=failure.message,
+        )  # fmt: skip
+        end = AttemptEnd(
+            failure=failure_json(failure), exit_code=None,
+            phases=phases.close(run.attempts[-1].phases, at),
+        )  # fmt: skip
         async with self._database.transaction() as connection:
-            run = await runs.get(connection, run_id, None)
-            if run is None:
-                return
-            change = RunChange(
-                state=RunState.FAILED, failure=failure_json(failure),
-                reason=failure.reason.value, message=failure.message,
-            )  # fmt: skip
-            if await runs.change(connection, run_id, change, came_from=came_from(RunState.FAILED)):
-                attempt = run.attempts[-1]
-                end = AttemptEnd(
-                    failure=failure_json(failure), exit_code=None,
-                    phases=phases.close(attempt.phases, at),
-                )  # fmt: skip
-                await attempts.end(connection, run_id, run.attempt, end)
-                await _remove(connection, AttemptRef(run_id, run.attempt))
+            if await self._change(connection, claimed, change):
+                await attempts.end(connection, run.id, run.attempt, end)
+                await _remove(connection, AttemptRef(run.id, run.attempt))
         self._wake_others()
 
     async def _running(self, claimed: ClaimedRun, ref: AttemptRef, shown: Observation) -> bool:
@@ -227,7 +228,7 @@ class Steps:
         now = datetime.now(UTC)
         started = shown.started_at or now
         if now - started > self._settings.run_limit:
-            await self._time_out(ref, "run", self._settings.run_limit)
+            await self._time_out(claimed, ref)
         self._logs.follow_soon(ref, _FOLLOW_LOG_AFTER)
         if run.state is RunState.RUNNING:
             return False
@@ -235,7 +236,9 @@ class Steps:
             if await self._change(connection, claimed, RunChange(state=RunState.RUNNING)):
                 fetched = phases.with_fetch(attempt.phases, await self._fetch(ref))
                 entered = phases.enter(fetched, phases.RUNNING, started)
-                await attempts.set_phases(connection, run.id, ref.number, entered)
+                await attempts.set_phases(
+                    connection, run.id, ref.number, entered, fence=claimed.fence
+                )
         return False
 
     async def _fetch(self, ref: AttemptRef) -> AgentRecord | None:
@@ -254,7 +257,9 @@ class Steps:
         shown = phases.moved(attempt.phases, phases.UPLOADING, place.bytes)
         if shown != list(attempt.phases):
             async with self._database.connection() as connection:
-                await attempts.set_phases(connection, ref.run_id, ref.number, shown)
+                await attempts.set_phases(
+                    connection, ref.run_id, ref.number, shown, fence=claimed.fence
+                )
 
     async def _is_rescued_now(self, run: RunRecord, shown: Observation) -> bool:
         """Whether the outputs of a cancelled attempt are just being saved from its ending pod."""
@@ -385,7 +390,9 @@ class Steps:
             return
         async with self._database.transaction() as connection:
             if has_moved:
-                await attempts.set_phases(connection, run.id, run.attempt, fetched)
+                await attempts.set_phases(
+                    connection, run.id, run.attempt, fetched, fence=claimed.fence
+                )
             if is_news:
                 await runs.change(
                     connection, run.id,
@@ -412,18 +419,15 @@ class Steps:
         self._wake_others()
         return False
 
-    async def _time_out(self, ref: AttemptRef, which: str, limit: timedelta) -> None:
+    async def _time_out(self, claimed: ClaimedRun, ref: AttemptRef) -> None:
         """Remember why, then stop the task; its end is then seen like any other."""
-        seconds = int(limit.total_seconds())
-        failure = Failure(
-            reason=FailureReason.TIMEOUT,
-            message=f"The task ran longer than the {which} limit of {seconds} seconds "
-            "(RUN_TIME_LIMIT) and was stopped: give it less to do, or ask for a longer limit.",
-        )
+        failure = failure_json(_ran_too_long(self._settings))
         async with self._database.transaction() as connection:
-            await attempts.set_failure(connection, ref.run_id, ref.number, failure_json(failure))
-            subject = {"run_id": str(ref.run_id), "attempt": ref.number}
-            await outbox.add(connection, CANCEL, subject)
+            if await attempts.set_failure(
+                connection, ref.run_id, ref.number, failure, fence=claimed.fence
+            ):
+                subject = {"run_id": str(ref.run_id), "attempt": ref.number}
+                await outbox.add(connection, CANCEL, subject)
         self._effects_added()
 
     async def _change(self, connection: Connection, claimed: ClaimedRun, change: RunChange) -> bool:
@@ -518,6 +522,15 @@ def _pending_too_long(settings: RunSettings) -> Failure:
         reason=FailureReason.TIMEOUT,
         message=f"The scheduler did not start the task within {seconds} seconds "
         "(RUN_PENDING_LIMIT): ask the administrator whether there is room for it.",
+    )
+
+
+def _ran_too_long(settings: RunSettings) -> Failure:
+    seconds = int(settings.run_limit.total_seconds())
+    return Failure(
+        reason=FailureReason.TIMEOUT,
+        message=f"The task ran longer than the run limit of {seconds} seconds "
+        "(RUN_TIME_LIMIT) and was stopped: give it less to do, or ask for a longer limit.",
     )
 
 

@@ -12,10 +12,16 @@ from datetime import timedelta
 from uuid import UUID
 
 from appengine_server.bell import Bells
-from appengine_server.database import runs, tasks
+from appengine_server.database import run_queries, runs, tasks
 from appengine_server.database.pool import Database
-from appengine_server.database.records import EventRecord, RunRecord, TaskRecord, TaskState
-from appengine_server.database.runs import RunQuery
+from appengine_server.database.records import (
+    EventRecord,
+    RunRecord,
+    RunState,
+    TaskRecord,
+    TaskState,
+)
+from appengine_server.database.run_queries import RunQuery
 from appengine_server.errors import InvalidArgument, NotFound, PlaceOutOfRange
 from appengine_server.identity import Principal
 from appengine_server.runs.logs import Logs, log_bell
@@ -26,6 +32,11 @@ from appengine_server.tasks.tasks import Task, TaskName, Tasks
 
 _SILENCE = timedelta(seconds=10)
 """A look at the database even if no bell rang: a notification can be lost."""
+
+_SILENCE_ELSEWHERE = timedelta(seconds=1)
+"""The same for a log that another server collects."""
+
+_LOGGING = frozenset({RunState.RUNNING, RunState.FINALIZING, RunState.CANCELLING})
 
 _EVENTS_AT_ONCE = 500
 
@@ -106,7 +117,7 @@ class Watching:
             yield WatchedRuns(None, _token(place))
             while True:
                 async with self._database.connection() as connection:
-                    found = await runs.events_of_many(
+                    found = await run_queries.events(
                         connection, query, after=place, limit=_EVENTS_AT_ONCE
                     )
                 for one in found:
@@ -152,7 +163,8 @@ class Watching:
         with self._bells.listening(log_bell(ref), run_id) as ringing:
             begun = False
             while True:
-                whole = await self._is_whole(principal, ref)
+                run = await self._runs.get(principal, run_id)
+                whole = _is_whole(run, ref)
                 async for piece in self._available(ref, cursor):
                     begun = True
                     cursor = piece.next_cursor
@@ -161,7 +173,8 @@ class Watching:
                     raise PlaceOutOfRange(f"The log ends before position {cursor}.")
                 if whole or not follow:
                     return
-                await ringing.wait(_SILENCE)
+                grows_elsewhere = run.state in _LOGGING and not self._logs.is_collected_here(ref)
+                await ringing.wait(_SILENCE_ELSEWHERE if grows_elsewhere else _SILENCE)
 
     async def _available(self, ref: AttemptRef, cursor: int) -> AsyncIterator[LogPiece]:
         while data := await self._logs.read(ref, cursor):
@@ -177,11 +190,6 @@ class Watching:
                     return run.attempt
                 await ringing.wait(_SILENCE)
 
-    async def _is_whole(self, principal: Principal, ref: AttemptRef) -> bool:
-        """Whether nothing more can come: the run has ended, or a newer attempt has begun."""
-        run = await self._runs.get(principal, ref.run_id)
-        return run.state in TERMINAL or run.attempt > ref.number
-
     async def _task_now(self, principal: Principal, task_id: UUID) -> TaskRecord | None:
         async with self._database.connection() as connection:
             return await tasks.get(connection, task_id, principal.readable_projects)
@@ -194,6 +202,11 @@ class Watching:
         if found is None or int(found[1]) >= 2**64 or abs(int(found[2])) >= 2**63:
             raise InvalidArgument("This resume_token was not made by WatchRuns.")
         return found[1], int(found[2])
+
+
+def _is_whole(run: RunRecord, ref: AttemptRef) -> bool:
+    """Whether nothing more of a log can come: the run has ended, or a newer attempt has begun."""
+    return run.state in TERMINAL or run.attempt > ref.number
 
 
 def _token(place: tuple[str, int]) -> str:

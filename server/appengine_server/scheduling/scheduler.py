@@ -7,7 +7,7 @@ twice: names are derived from run and attempt, so a second call finds the work o
 
 from __future__ import annotations
 
-from collections.abc import AsyncGenerator, Sequence
+from collections.abc import AsyncGenerator, Awaitable, Callable, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from enum import StrEnum
@@ -204,6 +204,10 @@ class InUse:
     gpu_devices: frozenset[str] = frozenset()
 
 
+StillWanted = Callable[[], Awaitable[bool]]
+"""Whether an attempt that was decided to be submitted still is to be."""
+
+
 class SchedulerUnavailable(Exception):
     """The scheduler cannot be reached. Nothing is known about the attempt: try again."""
 
@@ -237,10 +241,12 @@ class Scheduler(Protocol):
         """Say whether an attempt that wants this may be submitted. Pure: it reserves nothing."""
         ...
 
-    async def submit(self, spec: AttemptSpec) -> None:
+    async def submit(self, spec: AttemptSpec, *, still_wanted: StillWanted | None = None) -> None:
         """Begin to execute the attempt. OK if it was submitted before.
 
-        Raises SubmissionRefused where trying again cannot help.
+        `still_wanted` is asked as late as can be: a server that was paused must not begin what
+        another one has ended and removed meanwhile. If it is not, nothing is begun; None: it is.
+        Raises SubmissionRefused where trying again cannot help, and what `still_wanted` raises.
         """
         ...
 

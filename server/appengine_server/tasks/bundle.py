@@ -84,6 +84,11 @@ def read_bundle(
         return _unreadable(error.problems)
 
 
+def logo_problem(logo: bytes) -> str:
+    """Why these bytes are no logo; empty if they are one."""
+    return "" if logo.startswith(_PNG_SIGNATURE) else "the logo is not a PNG"
+
+
 def _unreadable(problems: Sequence[Problem]) -> CheckedBundle:
     return CheckedBundle(
         descriptor=None,
@@ -195,8 +200,8 @@ class _Reading:
         except ContractError as error:
             self._warn("LOGO_IGNORED", error.problems[0].message, shown(entry.filename))
             return None
-        if not logo.startswith(_PNG_SIGNATURE):
-            self._warn("LOGO_IGNORED", "the logo is not a PNG", shown(entry.filename))
+        if why_not := logo_problem(logo):
+            self._warn("LOGO_IGNORED", why_not, shown(entry.filename))
             return None
         return logo
 

@@ -46,6 +46,9 @@ _PROGRESS_INTERVAL_SECONDS = 1.0
 _LOOK_AGAIN_SECONDS = 15.0
 _TRY_AGAIN_SECONDS = 5.0
 
+_FOLDER = "publishing."
+"""Where an image is unpacked, with the fence behind it: who was overtaken has another one."""
+
 T = TypeVar("T")
 
 
@@ -195,7 +198,7 @@ class Publisher:
         self, task: TaskRecord, fence: int, progress: _Progress
     ) -> tuple[str, str | None]:
         """Publish, while progress is recorded and a stall ends it."""
-        work = asyncio.create_task(self._image_of(task, progress), name=f"publish {task.id}")
+        work = asyncio.create_task(self._image_of(task, fence, progress), name=f"publish {task.id}")
         try:
             await self._record(task, fence, progress, work)
             return await work
@@ -223,7 +226,9 @@ class Publisher:
                 raise _Lost
             await asyncio.wait([work], timeout=_PROGRESS_INTERVAL_SECONDS)
 
-    async def _image_of(self, task: TaskRecord, progress: _Progress) -> tuple[str, str | None]:
+    async def _image_of(
+        self, task: TaskRecord, fence: int, progress: _Progress
+    ) -> tuple[str, str | None]:
         if task.image_reference is not None:
             return await self._patiently(progress, lambda: self._pull(task))
         archive = await asyncio.to_thread(self._inspect, task, progress)
@@ -232,7 +237,8 @@ class Publisher:
         await self._faults.reach("publish.checked")
         if self._settings.registry is None:
             return await self._load(task, archive, progress), user
-        reference = await self._push(task, archive, self._settings.registry, progress)
+        folder = self._layout.task(task.id) / f"{_FOLDER}{fence}"
+        reference = await self._push(task, archive, self._settings.registry, folder, progress)
         log.info("publish.pushed", image=reference)
         return await self._patiently(progress, lambda: self._images.pull(reference)), user
 
@@ -282,10 +288,14 @@ class Publisher:
         )
 
     async def _push(
-        self, task: TaskRecord, archive: ImageArchive, registry: Registry, progress: _Progress
+        self,
+        task: TaskRecord,
+        archive: ImageArchive,
+        registry: Registry,
+        folder: Path,
+        progress: _Progress,
     ) -> str:
         repository = repository_of(task.project, task.namespace)
-        folder = self._layout.task(task.id) / "publishing"
         image, temporary = folder / "image", folder / "temporary"
         meter = Meter(image, lambda done: progress.at(3 * task.total_bytes // 2 + done // 2))
         try:
@@ -305,7 +315,8 @@ class Publisher:
     def _extract(
         self, task: TaskRecord, archive: ImageArchive, folder: Path, progress: _Progress
     ) -> str:
-        shutil.rmtree(folder, ignore_errors=True)  # of a server that was killed here
+        for left in folder.parent.glob(f"{_FOLDER}*"):  # of servers that were killed or are late
+            shutil.rmtree(left, ignore_errors=True)
         (folder / "image").mkdir(parents=True)
         (folder / "temporary").mkdir()
         return extract_image(

@@ -11,7 +11,12 @@ from pathlib import Path
 from typing import Protocol
 from uuid import UUID, uuid4
 
-from appengine_contract.descriptor import Descriptor, ResourceDefaults, read_descriptor
+from appengine_contract.descriptor import (
+    CheckedDescriptor,
+    Descriptor,
+    ResourceDefaults,
+    read_descriptor,
+)
 from appengine_contract.problems import Problem
 from appengine_contract.versions import LATEST, latest
 
@@ -159,8 +164,12 @@ class Tasks:
 
     async def check_image(self, descriptor_yaml: bytes) -> Checked:
         """Say what `create_from_image` would refuse; keeps nothing."""
-        checked = read_descriptor(descriptor_yaml, defaults=self._defaults)
+        checked = self.read_descriptor(descriptor_yaml)
         return Checked(problems=checked.errors, warnings=checked.warnings)
+
+    def read_descriptor(self, descriptor_yaml: bytes) -> CheckedDescriptor:
+        """Read a descriptor as this server does, with its defaults."""
+        return read_descriptor(descriptor_yaml, defaults=self._defaults)
 
     async def create_from_image(
         self,
@@ -177,7 +186,7 @@ class Tasks:
         principal.may_change(project)
         if earlier := await self._earlier(principal, project, request):
             return earlier
-        checked = read_descriptor(descriptor_yaml, defaults=self._defaults)
+        checked = self.read_descriptor(descriptor_yaml)
         if checked.descriptor is None:
             raise InvalidArgument("The descriptor is refused.", problems=checked.errors)
         new = _new_task(
@@ -351,7 +360,7 @@ class Tasks:
         )
 
     def _parse(self, task_id: UUID) -> Descriptor:
-        checked = read_descriptor(self._files.descriptor_yaml(task_id), defaults=self._defaults)
+        checked = self.read_descriptor(self._files.descriptor_yaml(task_id))
         if checked.descriptor is None:
             raise RuntimeError(f"the stored descriptor of task {task_id} cannot be read")
         return checked.descriptor

@@ -114,6 +114,27 @@ async def test_a_slow_statement_is_unavailable_and_the_pool_goes_on(
             assert await connection.fetchval("SELECT 1") == 1
 
 
+async def test_who_is_silent_within_a_transaction_loses_it_with_its_locks(
+    connect_to: ConnectTo, counter: Database
+) -> None:
+    async def be_silent(silent: Database) -> None:
+        async with silent.transaction() as connection:
+            await connection.execute("UPDATE counter SET value = 7")
+            async with counter.transaction() as other:  # waits for the lock, and gets it
+                await other.execute("UPDATE counter SET value = value + 1")
+            await connection.execute("UPDATE counter SET value = 8")
+
+    async with open_database(
+        connect_to, min_size=1, max_size=1, command_timeout=SECOND,
+        silence_limit=timedelta(seconds=0.1),
+    ) as silent:  # fmt: skip
+        with pytest.raises(Unavailable):
+            await be_silent(silent)
+        assert await values(counter) == [1, 1]
+        async with silent.connection() as connection:
+            assert await connection.fetchval("SELECT 1") == 1
+
+
 async def test_a_full_disk_of_the_database_is_unavailable_and_said_so(database: Database) -> None:
     full = "DO $$ BEGIN RAISE EXCEPTION 'could not extend file' USING ERRCODE = '53100'; END $$"
     with pytest.raises(Unavailable, match="disk of the database is full"):

@@ -135,12 +135,13 @@ class Engine:
                     raise EngineRefused(response.status, _message(await response.read()))
                 yield response.content
 
-    async def create(self, name: str, config: Details) -> None:
-        """Make a container; it does not run yet."""
-        await self.call("POST", "containers/create", body=config, name=name)
+    async def create(self, name: str, config: Details) -> str:
+        """Make a container; it does not run yet. Answers its id, which no other one ever has."""
+        made = await self.call("POST", "containers/create", body=config, name=name)
+        return str(made["Id"])
 
     async def start(self, name: str) -> None:
-        """Start it. OK if it runs. NB: a container that has ended would run again."""
+        """Start it, by name or id. OK if it runs. NB: one that has ended would run again."""
         await self.call("POST", f"containers/{name}/start")
 
     async def inspect(self, name: str) -> Details | None:

@@ -33,7 +33,7 @@ _TIME = re.compile(r"(.*T\d\d:\d\d:\d\d)(\.\d+)?(Z|[+-]\d\d:\d\d)$")
 def was_started(details: dict[str, Any]) -> bool:
     """Tell whether the container ever ran."""
     state = details["State"]
-    return state.get("Status") not in _BEFORE or _time(state.get("StartedAt")) is not None
+    return state.get("Status") not in _BEFORE or moment_of(state.get("StartedAt")) is not None
 
 
 def observation_of(
@@ -46,7 +46,7 @@ def observation_of(
 ) -> Observation:
     """Say how far the attempt is. `details` is what inspecting its container answered."""
     state = details["State"]
-    started_at, ended_at = _time(state.get("StartedAt")), _time(state.get("FinishedAt"))
+    started_at, ended_at = moment_of(state.get("StartedAt")), moment_of(state.get("FinishedAt"))
     if not was_started(details):
         waiting = PendingReason(
             kind=PendingKind.SCHEDULER, message="the container is made and not yet started"
@@ -102,7 +102,7 @@ def _failure(
     return exit_code_failure(exit_code)
 
 
-def _time(text: str | None) -> datetime | None:
+def moment_of(text: str | None) -> datetime | None:
     """Read the engine's time: nanoseconds, more than datetime holds, and year 1 for never."""
     match = _TIME.match(text or "")
     if match is None or match[1].startswith(_NEVER):

@@ -11,7 +11,7 @@ import asyncio
 from collections.abc import AsyncGenerator, AsyncIterator, Coroutine, Sequence
 from contextlib import aclosing, asynccontextmanager
 from dataclasses import dataclass, field, replace
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from typing import Any
 from uuid import UUID
 
@@ -33,7 +33,11 @@ from appengine_server.scheduling.container.engine import (
 )
 from appengine_server.scheduling.container.images import ContainerImages
 from appengine_server.scheduling.container.logs import FollowedLog
-from appengine_server.scheduling.container.observation import observation_of, was_started
+from appengine_server.scheduling.container.observation import (
+    moment_of,
+    observation_of,
+    was_started,
+)
 from appengine_server.scheduling.container.process import ContainerProcess, Evidence
 from appengine_server.scheduling.container.settings import ContainerSettings
 from appengine_server.scheduling.scheduler import (
@@ -47,6 +51,7 @@ from appengine_server.scheduling.scheduler import (
     Observation,
     Resources,
     SchedulerUnavailable,
+    StillWanted,
     SubmissionRefused,
 )
 from appengine_server.scheduling.verdicts import (
@@ -62,6 +67,9 @@ _SILENCE_SECONDS = 300
 
 _KILL_ATTEMPTS = 5
 _APPEARS_AFTER_SECONDS = (0.02, 0.05, 0.1, 0.2, 0.5, 1)
+_STARTED_WITHIN = timedelta(seconds=5)
+"""Between the making of a container and its start, unless its server is dead or paused."""
+
 _UNRUNNABLE = {1, 126, 127, 255}
 """What runtimes exit with when the kernel refuses the program after the container began."""
 _UNRUNNABLE_WITHIN = timedelta(seconds=5)
@@ -85,6 +93,15 @@ class _Attempt:
     killed: bool = False
     kill_at: float | None = None
     killer: asyncio.Task[None] | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Made:
+    """A container that is there and was not started."""
+
+    id: str
+    is_new: bool
+    """This call made it."""
 
 
 class ContainerScheduler:
@@ -122,19 +139,28 @@ class ContainerScheduler:
         """Say whether there is room beside what is in use."""
         return admit(wanted, in_use, self.capacity, self._devices)
 
-    async def submit(self, spec: AttemptSpec) -> None:
-        """Create and start the container; one that was created before is only started."""
+    async def submit(self, spec: AttemptSpec, *, still_wanted: StillWanted | None = None) -> None:
+        """Create and start the container; one that was created before is only started.
+
+        Asking in between is for certain. Whoever ends the attempt from then on removes this
+        container first, and what is started is this one, by its id, and no other of its name.
+        """
         check_folders(spec)
-        ref, attempt = spec.ref, self._remember(spec.ref)
+        ref, attempt, made = spec.ref, self._remember(spec.ref), None
         try:
-            if not await self._create(spec):
+            made = await self._create(spec)
+            if made is None:
                 return
             if attempt.killed:  # cancelled while it was made
-                await self._engine.delete(ref.name)
+                await self._engine.delete(made.id)
                 return
-            await self._start(ref, attempt)
+            if still_wanted is not None and not await still_wanted():
+                if made.is_new:  # else it belongs to whoever has submitted it
+                    await self._engine.delete(made.id)
+                return
+            await self._start(ref, made.id, attempt)
         except EngineRefused as error:
-            await self._engine.delete(ref.name)
+            await self._delete_refused(ref, made)
             if attempt.killed:  # cancelled while it was started
                 return
             self._forget(ref)
@@ -251,22 +277,22 @@ class ContainerScheduler:
         for ref in list(self._attempts):
             self._forget(ref)
 
-    async def _create(self, spec: AttemptSpec) -> bool:
-        """Make the container. False if there is one that was started before."""
+    async def _create(self, spec: AttemptSpec) -> _Made | None:
+        """Make the container. None if there is one that was started before."""
         config = container_config(spec, self._settings, self._engine.facts)
         try:
-            await self._engine.create(spec.ref.name, config)
+            container_id = await self._engine.create(spec.ref.name, config)
         except EngineRefused as error:
             if not error.name_taken:
                 raise
-            return await self._take_up(spec.ref)
+            return await self._take_up(spec)
         if spec.gpu_devices:
-            await self._check_gpus(spec)
-        return True
+            await self._check_gpus(container_id)
+        return _Made(id=container_id, is_new=True)
 
-    async def _start(self, ref: AttemptRef, attempt: _Attempt) -> None:
+    async def _start(self, ref: AttemptRef, container_id: str, attempt: _Attempt) -> None:
         try:
-            await self._engine.start(ref.name)
+            await self._engine.start(container_id)
         except EngineRefused as error:
             if not error.absent:
                 raise
@@ -274,7 +300,21 @@ class ContainerScheduler:
                 message = f"container {ref.name} was removed while it was started"
                 raise SchedulerUnavailable(message) from error
 
-    async def _take_up(self, ref: AttemptRef) -> bool:
+    async def _take_up(self, spec: AttemptSpec) -> _Made | None:
+        """Use the container that another call made, or make one in its stead where that call has
+        been silent: a server that was paused shall not start this one when it wakes up, perhaps
+        after its end.
+        """
+        details = await self._existing(spec.ref)
+        if was_started(details):
+            return None
+        made_at = moment_of(details.get("Created"))
+        if made_at is None or datetime.now(UTC) - made_at < _STARTED_WITHIN:
+            return _Made(id=details["Id"], is_new=False)
+        await self._engine.delete(details["Id"])
+        return await self._create(spec)
+
+    async def _existing(self, ref: AttemptRef) -> Details:
         for delay_seconds in _APPEARS_AFTER_SECONDS:
             # podman takes the name first and shows the container only when it is made.
             if (details := await self._engine.inspect(ref.name)) is not None:
@@ -288,15 +328,24 @@ class ContainerScheduler:
             message = f"a container {ref.name} exists and belongs to another engine id"
             raise SubmissionRefused(Failure(reason=FailureReason.ENGINE, message=message))
         self._attach(ref, details)
-        return not was_started(details)
+        return details
 
-    async def _check_gpus(self, spec: AttemptSpec) -> None:
+    async def _delete_refused(self, ref: AttemptRef, made: _Made | None) -> None:
+        """Remove what a refused submission left; what else runs is another server's."""
+        if made is not None:
+            await self._engine.delete(made.id)
+            return
+        details = await self._inspect(ref)
+        if details is not None and not was_started(details):
+            await self._engine.delete(details["Id"])
+
+    async def _check_gpus(self, container_id: str) -> None:
         """Refuse where the engine ignored the request: podman's Docker API may do so silently."""
-        details = await self._engine.inspect(spec.ref.name) or {}
+        details = await self._engine.inspect(container_id) or {}
         host = details.get("HostConfig") or {}
         if host.get("DeviceRequests") or host.get("Devices"):
             return
-        await self._engine.delete(spec.ref.name)
+        await self._engine.delete(container_id)
         message = "the container engine ignores requests for GPUs over its API: use Docker for them"
         raise SubmissionRefused(Failure(reason=FailureReason.UNSCHEDULABLE, message=message))
 

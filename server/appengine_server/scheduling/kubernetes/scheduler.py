@@ -58,6 +58,7 @@ from appengine_server.scheduling.scheduler import (
     Observation,
     Resources,
     SchedulerUnavailable,
+    StillWanted,
     SubmissionRefused,
 )
 from appengine_server.scheduling.verdicts import check_folders
@@ -97,11 +98,19 @@ class KubernetesScheduler:
         """Let everything in that a node could ever hold: Kubernetes knows where there is room."""
         return admit(wanted, self._view.nodes, self._settings)
 
-    async def submit(self, spec: AttemptSpec) -> None:
-        """Make the Secret, the Job, and the Job the Secret's owner."""
+    async def submit(self, spec: AttemptSpec, *, still_wanted: StillWanted | None = None) -> None:
+        """Make the Secret, the Job, and the Job the Secret's owner.
+
+        A Job cannot be made on a condition. One that is made by a server which was paused between
+        asking and making is removed by its caller, before a node has it; in cluster mode it could
+        not begin either, for its tokens are refused.
+        """
+        if not self.moves_data:
+            check_folders(spec)
+        if still_wanted is not None and not await still_wanted():
+            return
         match self._settings.mode:
             case LocalMode():
-                check_folders(spec)
                 await self._make_job(spec.ref, local_job(spec, self._settings))
             case ClusterMode() as mode:
                 await self._make_secret(spec, mode)
