@@ -57,7 +57,7 @@ class Release:
         """Upgrade to other values, and wait until what they made serves."""
         self.helm.run(
             "upgrade", self.name, CHART, "--namespace", self.namespace, "--wait",
-            "--timeout", "120s", values={**self.values, **changes},
+            "--timeout", "300s", values={**self.values, **changes},
         )  # fmt: skip
 
     def uninstall(self) -> None:
@@ -143,7 +143,7 @@ def installed(
     """A release that serves; in the end it is uninstalled."""
     own = Helm(program=helm.program, home=helm.home, kubeconfig=cluster.kubeconfig)
     notes = own.run(
-        "install", name, CHART, "--namespace", namespace, "--wait", "--timeout", "180s",
+        "install", name, CHART, "--namespace", namespace, "--wait", "--timeout", "300s",
         values=values,
     )  # fmt: skip
     release = Release(
