@@ -211,7 +211,7 @@ def served(
             "storage": {
                 "storageClassName": volume, "size": "1Gi", "accessMode": "ReadWriteMany",
             },
-            "resources": {"requests": {"cpu": "50m", "memory": "64Mi"}},
+            "resources": {"requests": {"cpu": "200m", "memory": "128Mi"}},
             "nodeSelector": {"kubernetes.io/hostname": cluster.node_names[0]},
             "metrics": {"enabled": True},
             "tasks": {"networkIsolated": True},
@@ -348,7 +348,7 @@ def test_what_is_bundled_is_enough_and_an_uninstall_leaves_nothing(
             "service": {"clusterIP": address},
             "advertisedUrl": f"http://{address}:8080",
             "storage": {"storageClassName": storage, "size": "1Gi"},
-            "resources": {"requests": {"cpu": "50m", "memory": "64Mi"}},
+            "resources": {"requests": {"cpu": "200m", "memory": "128Mi"}},
             "nodeSelector": {"kubernetes.io/hostname": cluster.node_names[0]},
             "settings": SETTINGS,
         }  # fmt: skip
