@@ -96,7 +96,7 @@ def test_the_chart_lints(helm: Helm, values: dict[str, Any]) -> None:
         ({"registry": {"advertisedUrl": "http://r"}}, "/registry/advertisedUrl", "pattern"),
         ({"storage": {"size": "much"}}, "/storage/size", "does not match pattern"),
         ({"tasks": {"userId": 0}}, "/tasks/userId", "minimum: got 0, want 1"),
-        ({"settings": {"RETENTION_FINISHED": "1"}}, "/settings", "RETENTION_FINISHED"),
+        ({"settings": {"RUN_LEESE": "1"}}, "/settings", "'RUN_LEESE' not allowed"),
         ({"settings": {"RUN_LEASE": 1.5}}, "/settings/RUN_LEASE", "got number, want"),
     ],
 )

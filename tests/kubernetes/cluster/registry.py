@@ -44,7 +44,8 @@ def push_archive(archive: Path, image: str) -> None:
     subprocess.run(
         [
             *("skopeo", "--insecure-policy", "copy", "--quiet"),
-            *("--dest-tls-verify=false", f"docker-archive:{archive}", f"docker://{image}"),
+            *("--dest-tls-verify=false", "--dest-compress-level=1"),  # it is pulled next door
+            *(f"docker-archive:{archive}", f"docker://{image}"),
         ],
         check=True,
     )
