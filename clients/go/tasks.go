@@ -15,7 +15,8 @@ func (c *Client) UploadTask(ctx context.Context, bundle string, options Transfer
 	if err != nil {
 		return nil, err
 	}
-	task, err := c.CreateTask(ctx, upload.GetId())
+	// With the same id a later process gets the task that an earlier one made.
+	task, err := c.createTask(ctx, upload.GetId(), idOr(options.RequestID))
 	if err != nil {
 		return nil, err
 	}
@@ -30,8 +31,12 @@ func (c *Client) UploadTask(ctx context.Context, bundle string, options Transfer
 
 // CreateTask makes a task of an uploaded bundle, and does not wait until it is published.
 func (c *Client) CreateTask(ctx context.Context, uploadID string) (*pb.Task, error) {
+	return c.createTask(ctx, uploadID, newID())
+}
+
+func (c *Client) createTask(ctx context.Context, uploadID, requestID string) (*pb.Task, error) {
 	request := &pb.CreateTaskRequest{
-		RequestId: newID(),
+		RequestId: requestID,
 		Project:   c.settings.project,
 		Source:    &pb.CreateTaskRequest_UploadId{UploadId: uploadID},
 	}

@@ -30,7 +30,10 @@ public final class Tasks {
    * the reason in its failure.
    */
   public Task upload(Path bundle, TransferOptions options) {
-    Task task = create(uploads.sendBundle(bundle, options).getId());
+    String id = options.requestId();
+    // With the same id a later process gets the task that an earlier one made.
+    String requestId = id == null ? Connection.newId() : id;
+    Task task = create(uploads.sendBundle(bundle, options).getId(), requestId);
     try (var changes = watch(task.getId())) {
       for (WatchTaskResponse change : changes) {
         task = change.getTask();
@@ -41,9 +44,13 @@ public final class Tasks {
 
   /** Make a task of an uploaded bundle, and do not wait until it is published. */
   public Task create(String uploadId) {
+    return create(uploadId, Connection.newId());
+  }
+
+  private Task create(String uploadId, String requestId) {
     var request =
         CreateTaskRequest.newBuilder()
-            .setRequestId(Connection.newId())
+            .setRequestId(requestId)
             .setProject(connection.settings().project())
             .setUploadId(uploadId)
             .build();
