@@ -24,6 +24,7 @@ sys.path.pop(0)  # this folder, whose `kubernetes` is not the library
 sys.path.insert(0, str(Path(__file__).parents[1]))
 
 from benchmarks.transfers import crowd, plain, report, turns
+from benchmarks.transfers.languages import languages
 from benchmarks.transfers.naive import naive_server
 from benchmarks.transfers.ours import Ours, Prepared, our_server
 from benchmarks.transfers.rounds import GIB, MIB, Case, Measured, Move, measure, scratch
@@ -38,7 +39,7 @@ CASES = (
     Case(name="20000x4k", file_bytes=4 << 10, files=20_000),
     Case(name="5000x64k", file_bytes=64 << 10, files=5_000),
 )
-NAMES = [*(case.name for case in CASES), "crowd", "command_line", "disk"]
+NAMES = [*(case.name for case in CASES), "crowd", "command_line", "disk", "languages"]
 
 
 def run_case(
@@ -157,6 +158,9 @@ def _measure_one(
         case "command_line":
             with prepared_file(ours, folder, GIB // MIB) as prepared:
                 results.turns.append(turns.command_line(prepared, folder, options.rounds))
+        case "languages":
+            with prepared_file(ours, folder, GIB // MIB) as prepared:
+                results.turns += languages(prepared, folder, options.rounds)
         case "disk":
             with prepared_file(ours, folder, options.disk_mib) as prepared:
                 results.turns.append(turns.disk(prepared, folder, 7))
