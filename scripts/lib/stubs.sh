@@ -63,6 +63,7 @@ _python_stubs() {
     mkdir -p "$1/protos"
     "${_PROTOC[@]}" -I protos --python_out="$1/protos" --mypy_out="$1/protos" "${all[@]}"
     "${_PROTOC[@]}" -I protos --grpc_python_out="$1/protos" --mypy_grpc_out="$1/protos" "${services[@]}"
+    touch "$1/protos/appengine/v1/py.typed"
 }
 
 _go_stubs() {

@@ -232,7 +232,7 @@ export interface GetRunInputsRequest {
   runId: string;
   /** One parameter; empty means all. */
   parameter: string;
-  /** Items of arrays in one answer, at most 10000; 0 means 1000. */
+  /** Items of arrays in one answer, at most 100000; 0 means 1000. */
   pageSize: number;
   pageToken: string;
 }
@@ -269,7 +269,7 @@ export interface GetRunOutputsRequest {
   runId: string;
   /** One parameter; empty means all. */
   parameter: string;
-  /** Items of arrays in one answer, at most 10000; 0 means 1000. */
+  /** Items of arrays in one answer, at most 100000; 0 means 1000. */
   pageSize: number;
   pageToken: string;
 }

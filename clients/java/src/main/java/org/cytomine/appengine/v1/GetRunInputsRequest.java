@@ -140,7 +140,7 @@ private static final long serialVersionUID = 0L;
   private int pageSize_ = 0;
   /**
    * <pre>
-   * Items of arrays in one answer, at most 10000; 0 means 1000.
+   * Items of arrays in one answer, at most 100000; 0 means 1000.
    * </pre>
    *
    * <code>int32 page_size = 3 [json_name = "pageSize"];</code>
@@ -726,7 +726,7 @@ private static final long serialVersionUID = 0L;
     private int pageSize_ ;
     /**
      * <pre>
-     * Items of arrays in one answer, at most 10000; 0 means 1000.
+     * Items of arrays in one answer, at most 100000; 0 means 1000.
      * </pre>
      *
      * <code>int32 page_size = 3 [json_name = "pageSize"];</code>
@@ -738,7 +738,7 @@ private static final long serialVersionUID = 0L;
     }
     /**
      * <pre>
-     * Items of arrays in one answer, at most 10000; 0 means 1000.
+     * Items of arrays in one answer, at most 100000; 0 means 1000.
      * </pre>
      *
      * <code>int32 page_size = 3 [json_name = "pageSize"];</code>
@@ -754,7 +754,7 @@ private static final long serialVersionUID = 0L;
     }
     /**
      * <pre>
-     * Items of arrays in one answer, at most 10000; 0 means 1000.
+     * Items of arrays in one answer, at most 100000; 0 means 1000.
      * </pre>
      *
      * <code>int32 page_size = 3 [json_name = "pageSize"];</code>

@@ -44,7 +44,7 @@ public interface GetRunInputsRequestOrBuilder extends
 
   /**
    * <pre>
-   * Items of arrays in one answer, at most 10000; 0 means 1000.
+   * Items of arrays in one answer, at most 100000; 0 means 1000.
    * </pre>
    *
    * <code>int32 page_size = 3 [json_name = "pageSize"];</code>
