@@ -11,7 +11,7 @@ from uuid import uuid4
 
 import pytest
 from appengine.v1 import task_pb2
-from appengine_client.errors import InvalidArgument
+from appengine_client.errors import FailedPrecondition, InvalidArgument
 
 from tests.container.bundles import dump, make_descriptor, write_bundle
 from tests.container.engine_server import REAL, Engine, wait_for
@@ -134,6 +134,17 @@ async def test_a_bad_bundle_is_refused_and_leaves_no_trace(
     assert not engine.has_image(parts.image_id)
     [row] = await engine.fetch("SELECT state FROM uploads ORDER BY created_at DESC LIMIT 1")
     assert row["state"] == "FAILED", "only why it was refused is kept, until that expires"
+
+
+async def test_an_upload_of_which_a_task_was_made_makes_no_other(
+    engine: Engine, parts: Parts
+) -> None:
+    parts.write()
+    task = engine.client.tasks.upload(parts.path)
+    [row] = await engine.fetch(f"SELECT upload_id FROM tasks WHERE id = '{task.id}'")
+    wait_for(lambda: not engine.server.storage.joinpath("uploads", str(row["upload_id"])).exists())
+    with pytest.raises(FailedPrecondition, match="A task was made of this upload already"):
+        engine.client.tasks.create(str(row["upload_id"]))
 
 
 @pytest.mark.rule("report.all-at-once")

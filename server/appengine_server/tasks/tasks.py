@@ -322,8 +322,14 @@ class Tasks:
         if upload.state is UploadState.FAILED:
             problems = tuple(problem_of(problem) for problem in upload.problems)
             raise InvalidArgument("The bundle was refused.", problems=problems)
-        path = await asyncio.to_thread(bundle_path, self._layout, upload.id)
-        return await asyncio.to_thread(self._read_bundle, path)
+        try:
+            path = await asyncio.to_thread(bundle_path, self._layout, upload.id)
+            return await asyncio.to_thread(self._read_bundle, path)
+        except FileNotFoundError as error:  # dropped once its image was published
+            raise FailedPrecondition(
+                "A task was made of this upload already: send the bundle again to make another.",
+                reason="UPLOAD_STATE",
+            ) from error
 
     def _read_bundle(self, path: Path) -> CheckedBundle:
         return read_bundle(path, self._limits, defaults=self._defaults)
