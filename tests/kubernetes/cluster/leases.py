@@ -62,6 +62,11 @@ def take_lease() -> Lease:
         file = _lock(_path(addresses))
         if file is None:
             continue
+        try:
+            _remove_cgroups(addresses)  # a node that was killed may have made one again
+        except OSError:
+            file.close()
+            continue
         folder = Path(tempfile.mkdtemp(prefix=f"app-engine-kubernetes-{number}-"))
         _write(file, {"folder": str(folder)})
         return Lease(addresses=addresses, folder=folder, file=file)
@@ -90,8 +95,7 @@ def _clear_away(addresses: Addresses, left: dict[str, object]) -> None:
 
 def _clear(addresses: Addresses, folder: Path) -> None:
     disconnect_host(addresses)
-    for hierarchy in _hierarchies():
-        _remove_cgroup(hierarchy / _cgroup_name(addresses))
+    _remove_cgroups(addresses)
     shutil.rmtree(folder, ignore_errors=True)
 
 
@@ -111,6 +115,11 @@ def _hierarchies() -> list[Path]:
     if (_CGROUPS / "cgroup.controllers").exists():
         return [_CGROUPS]
     return [found for found in _CGROUPS.iterdir() if found.is_dir() and not found.is_symlink()]
+
+
+def _remove_cgroups(addresses: Addresses) -> None:
+    for hierarchy in _hierarchies():
+        _remove_cgroup(hierarchy / _cgroup_name(addresses))
 
 
 def _remove_cgroup(cgroup: Path) -> None:
