@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import re
 import shutil
 import socket
@@ -17,7 +16,7 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import unquote
 
-import pytest
+from tests.missing import missing
 
 _ACCEPTED = "application/vnd.oci.image.manifest.v1+json"
 _FINISHED_UPLOAD = re.compile(r'"PUT /v2/\S+/blobs/uploads/\S*digest=(\S+?)(?:&\S*)? HTTP\S+ 201')
@@ -105,8 +104,6 @@ def free_port() -> int:
 
 
 def _require(*programs: str) -> None:
-    missing = [name for name in programs if shutil.which(name) is None]
-    if missing and os.environ.get("CI") == "true":
-        pytest.fail(f"not installed: {', '.join(missing)}")
-    if missing:
-        pytest.skip(f"not installed: {', '.join(missing)}")
+    names = [name for name in programs if shutil.which(name) is None]
+    if names:
+        missing(f"not installed: {', '.join(names)}")

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import asyncio
 import json
-import os
 import subprocess
 import sys
 from collections.abc import AsyncIterator, Mapping, Sequence
@@ -17,7 +16,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-import pytest
+from tests.missing import missing
 
 ROOT = Path(__file__).parents[2]
 LANGUAGES = ("python", "go", "java")
@@ -120,6 +119,5 @@ def built(language: str) -> Path:
         cwd=ROOT, capture_output=True, text=True, check=False, stdin=subprocess.DEVNULL,
     )  # fmt: skip
     if done.returncode != 0:
-        why = f"the client in clients/{language} cannot be built:\n{done.stderr}"
-        (pytest.fail if os.environ.get("CI") else pytest.skip)(why)
+        missing(f"the client in clients/{language} cannot be built:\n{done.stderr}")
     return Path(done.stdout.strip())

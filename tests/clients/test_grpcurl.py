@@ -14,6 +14,7 @@ from appengine.v1 import run_service_pb2, storage_service_pb2, task_service_pb2
 
 from tests.container.callers import issue_certificate
 from tests.container.conftest import engine_url  # noqa: F401  # pytest finds fixtures by their name
+from tests.missing import missing
 from tests.server_process import ServerProcess
 
 pytestmark = [pytest.mark.container, pytest.mark.timeout(600)]  # the image may have to be built
@@ -26,10 +27,9 @@ TOKEN = "token-of-anna-0123456789"
 
 @pytest.fixture(scope="module", autouse=True)
 def _programs() -> None:
-    missing = [name for name in ("grpcurl", "jq") if shutil.which(name) is None]
-    if missing:
-        why = f"{' and '.join(missing)} cannot be found; scripts/test sets them up"
-        (pytest.fail if os.environ.get("CI") else pytest.skip)(why)
+    names = [name for name in ("grpcurl", "jq") if shutil.which(name) is None]
+    if names:
+        missing(f"{' and '.join(names)} cannot be found; scripts/test sets them up")
 
 
 @pytest.fixture

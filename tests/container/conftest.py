@@ -18,6 +18,7 @@ from appengine_server.scheduling.container.settings import ContainerSettings
 from appengine_server.scheduling.scheduler import Scheduler
 
 from tests.container.engine_server import engine, start_engine
+from tests.missing import missing
 from tests.schedulers.bench import MIB, Bench, Images, image_archives
 
 __all__ = ["engine", "start_engine"]  # fixtures for every module here
@@ -50,8 +51,7 @@ def running_engine(environment: Mapping[str, str]) -> Iterator[str]:
         assert shell.stdout is not None
         url = shell.stdout.readline().strip()
         if not url:
-            why = "no container engine answers, and none could be started"
-            (pytest.fail if os.environ.get("CI") else pytest.skip)(why)
+            missing("no container engine answers, and none could be started")
         yield url
         shell.stdin.close()
 

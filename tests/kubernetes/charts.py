@@ -14,6 +14,8 @@ from typing import Any
 import pytest
 import yaml
 
+from tests.missing import missing
+
 _ROOT = Path(__file__).parents[2]
 CHART = _ROOT / "deploy" / "helm" / "app-engine"
 KUBERNETES = "1.34.4"
@@ -83,8 +85,7 @@ def helm(tmp_path_factory: pytest.TempPathFactory) -> Helm:
         ["bash", "-c", _ENSURE], cwd=_ROOT, stdout=subprocess.PIPE, text=True, check=False
     )
     if done.returncode != 0:
-        why = "helm could not be built"
-        (pytest.fail if os.environ.get("CI") == "true" else pytest.skip)(why)
+        missing("helm could not be built")
     return Helm(program=done.stdout.strip(), home=tmp_path_factory.mktemp("helm"))
 
 
