@@ -36,6 +36,8 @@ T = TypeVar("T")
 KIB = 1024
 LOG_LINES = 2000
 PATIENCE_SECONDS = 60.0
+LEASE_SECONDS = 2
+"""Of servers that share a database."""
 _PIECE_BYTES = 1 << 20
 
 Ending = Literal["works", "exits", "forgets"]
@@ -348,6 +350,18 @@ def _is_surprising(line: str) -> bool:
 
 
 _EXPECTED_ERRORS = {"postgres.died", "postgres.start_failed"}
+
+
+def sharing(database: pool.ConnectTo) -> dict[str, str]:
+    """The settings by which servers share a database, and soon take over from one another."""
+    return {
+        "DB_HOST": database.host,
+        "DB_NAME": database.database,
+        "DB_USERNAME": database.user,
+        "RUN_LEASE": str(LEASE_SECONDS),
+        "RUN_OBSERVE_INTERVAL": "0.3",
+        "RUN_CANCEL_GRACE": "5",
+    }
 
 
 @asynccontextmanager

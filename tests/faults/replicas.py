@@ -13,12 +13,10 @@ from pathlib import Path
 
 from appengine_server.database.pool import ConnectTo
 
-from tests.faults.bench import Bench, open_bench, under_way
+from tests.faults.bench import Bench, open_bench, sharing, under_way
 from tests.faults.figures import Figures
 from tests.faults.wire import Wire, open_wire
 from tests.server_process import ServerProcess
-
-LEASE_SECONDS = 2
 
 
 @dataclass(slots=True)
@@ -115,12 +113,7 @@ async def open_replicas(
 ) -> AsyncIterator[Replicas]:
     """Start both, with a task."""
     shared = {
-        "DB_HOST": connect_to.host,
-        "DB_NAME": connect_to.database,
-        "DB_USERNAME": connect_to.user,
-        "RUN_LEASE": str(LEASE_SECONDS),
-        "RUN_OBSERVE_INTERVAL": "0.3",
-        "RUN_CANCEL_GRACE": "5",
+        **sharing(connect_to),
         "SHUTDOWN_GRACE": "0",
         "APPENGINE_FAULT_FOLDER": str(folder / "one" / "faults"),
     }

@@ -12,13 +12,11 @@ from pathlib import Path
 import pytest
 from appengine_server.database.pool import ConnectTo
 
-from tests.faults.bench import Bench, open_bench, until
+from tests.faults.bench import Bench, open_bench, sharing, until
 from tests.faults.figures import Figures
 from tests.server_process import ServerProcess
 
 pytestmark = [pytest.mark.container, pytest.mark.timeout(120)]
-
-LEASE_SECONDS = 2
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,14 +31,7 @@ class Pair:
 async def pair(
     tmp_path: Path, engine_url: str, figures: Figures, connect_to: ConnectTo
 ) -> AsyncIterator[Pair]:
-    shared = {
-        "DB_HOST": connect_to.host,
-        "DB_NAME": connect_to.database,
-        "DB_USERNAME": connect_to.user,
-        "RUN_LEASE": str(LEASE_SECONDS),
-        "RUN_OBSERVE_INTERVAL": "0.3",
-        "RUN_CANCEL_GRACE": "5",
-    }
+    shared = sharing(connect_to)
     async with open_bench(tmp_path / "one", engine_url, figures, **shared) as bench:
         bench.connect_to = connect_to
         place = {"STORAGE_BASE_PATH": str(bench.server.storage)}

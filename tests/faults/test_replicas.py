@@ -12,9 +12,9 @@ from appengine_client import Client
 from appengine_server.database.embedded import EmbeddedPostgres
 
 from tests.container.bundles import make_bundle
-from tests.faults.bench import WHOLE_LOG, Ending, Job, under_way, until
+from tests.faults.bench import LEASE_SECONDS, WHOLE_LOG, Ending, Job, under_way, until
 from tests.faults.figures import MIB, Figures
-from tests.faults.replicas import LEASE_SECONDS, Replicas, open_replicas
+from tests.faults.replicas import Replicas, open_replicas
 from tests.fixtures_database import temporary_database
 from tests.server_process import ServerProcess
 
