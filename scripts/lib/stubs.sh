@@ -67,18 +67,11 @@ _python_stubs() {
 }
 
 _go_stubs() {
-    local bin
-    bin=$_PLUGINS/go-$(printf '%s' "${_GO_PLUGINS[*]}" | sha256sum | cut -c1-8)
-    if [ ! -x "$bin/protoc-gen-go-grpc" ]; then
-        find_go "$_CLIENT_GO_MINOR"
-        mkdir -p "$bin"
-        local plugin
-        for plugin in "${_GO_PLUGINS[@]}"; do
-            quietly "Building $plugin" env GOBIN="$bin" CGO_ENABLED=0 "${GO[@]}" install "$plugin" ||
-                return
-        done
-    fi
-    PATH=$bin:$PATH .venv/bin/buf generate "${_FOR_CLIENTS[@]}" \
+    local plugin
+    for plugin in "${_GO_PLUGINS[@]}"; do
+        ensure_go_program "$plugin" "$_CLIENT_GO_MINOR" || return
+    done
+    .venv/bin/buf generate "${_FOR_CLIENTS[@]}" \
         --template protos/buf.gen.go.yaml --output "$1/clients/go"
 }
 
