@@ -4,11 +4,19 @@ from __future__ import annotations
 
 import sys
 import time
-from types import TracebackType
 from typing import TYPE_CHECKING, Protocol
 
 from appengine_client.cli.errors import is_silent, printable, say
-from appengine_client.cli.live import StatusLine, cut, live, progress_bar, row, state_text
+from appengine_client.cli.live import (
+    LeavesNothing,
+    ShownLive,
+    StatusLine,
+    cut,
+    live,
+    progress_bar,
+    row,
+    state_text,
+)
 from appengine_client.cli.pace import told
 from appengine_client.cli.words import rough_duration
 
@@ -30,12 +38,7 @@ class Board(Protocol):
     def __enter__(self) -> Board:
         """Begin to show."""
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *about: object) -> None:
         """Leave the terminal clean."""
 
     def state(self, item: str, text: str) -> None:
@@ -71,23 +74,11 @@ class Count:
         return f"{text}, {self._failed} failed" if self._failed else text
 
 
-class PlainBoard:
+class PlainBoard(LeavesNothing):
     """One line for each end, for files and pipes."""
 
     def __init__(self, total: int) -> None:
         self._count = Count(total)
-
-    def __enter__(self) -> PlainBoard:
-        """Begin to show."""
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
-        """Nothing is left to clean."""
 
     def state(self, item: str, text: str) -> None:
         """Not shown: there would be too much of it."""
@@ -101,7 +92,7 @@ class PlainBoard:
         say(_line(ended, self._count))
 
 
-class LiveBoard:
+class LiveBoard(ShownLive):
     """A table of what is worked on, and how far all is, below the lines of what has ended."""
 
     def __init__(self, total: int) -> None:
@@ -110,20 +101,6 @@ class LiveBoard:
         self._rows: dict[str, StatusLine] = {}
         self._began = time.monotonic()
         self._live = live(lambda: self)
-
-    def __enter__(self) -> LiveBoard:
-        """Begin to show."""
-        self._live.start()
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
-        """Take the table away."""
-        self._live.stop()
 
     def state(self, item: str, text: str) -> None:
         """What goes on with an item now."""

@@ -6,7 +6,7 @@ import os
 import sys
 import time
 from collections.abc import Callable, Sequence
-from typing import TYPE_CHECKING, TextIO
+from typing import TYPE_CHECKING, Self, TextIO
 
 from appengine_client.cli.words import rough_duration
 
@@ -52,6 +52,32 @@ def live(view: Callable[[], RenderableType]) -> Live:
         # send it to stderr all the same, and a file would miss it.
         redirect_stdout=sys.stdout.isatty(),
     )
+
+
+class LeavesNothing:
+    """What is shown in lines that stay: at its end there is nothing to clean."""
+
+    def __enter__(self) -> Self:
+        """Begin to show."""
+        return self
+
+    def __exit__(self, *about: object) -> None:
+        """Nothing is left to clean."""
+
+
+class ShownLive:
+    """What a live view shows, from its beginning to its end."""
+
+    _live: Live
+
+    def __enter__(self) -> Self:
+        """Begin to show."""
+        self._live.start()
+        return self
+
+    def __exit__(self, *about: object) -> None:
+        """Take the view away."""
+        self._live.stop()
 
 
 class StatusLine:

@@ -6,11 +6,10 @@ import codecs
 import re
 import sys
 import time
-from types import TracebackType
 from typing import TYPE_CHECKING, Protocol
 
 from appengine_client.cli.errors import complain, is_silent, printable, say
-from appengine_client.cli.live import StatusLine, live
+from appengine_client.cli.live import LeavesNothing, ShownLive, StatusLine, live
 from appengine_client.cli.pace import Pace, told
 
 if TYPE_CHECKING:
@@ -26,12 +25,7 @@ class Reporter(Protocol):
     def __enter__(self) -> Reporter:
         """Begin to show."""
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *about: object) -> None:
         """Leave the terminal clean."""
 
     def line(self, text: str) -> None:
@@ -57,20 +51,8 @@ def reporter() -> Reporter:
     return LiveReporter() if sys.stderr.isatty() else PlainReporter()
 
 
-class SilentReporter:
+class SilentReporter(LeavesNothing):
     """Errors alone."""
-
-    def __enter__(self) -> SilentReporter:
-        """Begin to be silent."""
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
-        """Nothing is left to clean."""
 
     def line(self, text: str) -> None:
         """Not shown."""
@@ -89,25 +71,13 @@ class SilentReporter:
         """Nothing is in the way of a question."""
 
 
-class PlainReporter:
+class PlainReporter(LeavesNothing):
     """One line for each change, for files and pipes."""
 
     def __init__(self) -> None:
         self._last_state = ""
         self._last_transfer_at = 0.0
         self._pace = Pace()
-
-    def __enter__(self) -> PlainReporter:
-        """Begin to show."""
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
-        """Nothing is left to clean."""
 
     def line(self, text: str) -> None:
         """A line that stays."""
@@ -139,27 +109,13 @@ class PlainReporter:
         """Nothing is in the way of a question."""
 
 
-class LiveReporter:
+class LiveReporter(ShownLive):
     """One line that changes, with a bar while bytes move; lines that stay pass above it."""
 
     def __init__(self) -> None:
         self._status = StatusLine()
         self._live = live(lambda: self._status)
         self._pace = Pace()
-
-    def __enter__(self) -> LiveReporter:
-        """Begin to show."""
-        self._live.start()
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
-        """Take the live line away."""
-        self._live.stop()
 
     def line(self, text: str) -> None:
         """A line that stays, above the live one."""

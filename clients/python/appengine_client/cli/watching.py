@@ -17,7 +17,7 @@ from appengine_client._api.following import merged
 from appengine_client._api.runs import ENDED
 from appengine_client.cli.errors import ExitCode, is_silent, printable, say
 from appengine_client.cli.following import reason_word, state_word
-from appengine_client.cli.live import Cell, cut, live, row, state_text
+from appengine_client.cli.live import Cell, LeavesNothing, ShownLive, cut, live, row, state_text
 from appengine_client.cli.output import SHORT_ID, counted, print_json_line
 from appengine_client.cli.words import rough_duration
 from appengine_client.errors import NotFound
@@ -155,31 +155,18 @@ class _Shown(Protocol):
     def change(self, row: Row) -> None: ...
 
 
-class _Live:
+class _Live(ShownLive):
     """The table itself, on a terminal."""
 
     def __init__(self, rows: Rows) -> None:
         self._live = live(lambda: rows)
 
-    def __enter__(self) -> Self:
-        self._live.start()
-        return self
-
-    def __exit__(self, *about: object) -> None:
-        self._live.stop()
-
     def change(self, row: Row) -> None:
         """The table is drawn anew all the time."""
 
 
-class _Lines:
+class _Lines(LeavesNothing):
     """A line for each change, for files and pipes."""
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(self, *about: object) -> None:
-        pass
 
     def change(self, row: Row) -> None:
         text = f"{row.run_id} {row.task}: {state_word(row.state)}"
