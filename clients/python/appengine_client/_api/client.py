@@ -103,10 +103,7 @@ class Client:
 
         Takes and raises what `run` does.
         """
-        async for answer in self.runs.watch(run_id):
-            if on_change is not None:
-                on_change(answer.event)
-        run = await self.runs.get(run_id)
+        run = await self.runs.wait(run_id, on_change=on_change)
         if run.state != run_pb2.RUN_STATE_SUCCEEDED:
             raise results.failed(run)
         task = await self.tasks.get(run.task_id)

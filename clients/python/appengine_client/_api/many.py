@@ -167,9 +167,11 @@ class Many:
             on_progress=partial(self.watcher.transfer, item.name, "sending"),
             request_id=request,
         )
-        async for answer in self.runs.watch(run.id):
-            self.watcher.state(item.name, _word(answer.event.state))
-        return await self.runs.get(run.id)
+
+        def show(event: run_pb2.RunEvent) -> None:
+            self.watcher.state(item.name, _word(event.state))
+
+        return await self.runs.wait(run.id, on_change=show)
 
     async def _fetch(self, item: Item, run: run_pb2.Run) -> Result:
         folder = self.folder / item.name

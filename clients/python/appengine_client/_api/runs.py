@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import hashlib
-from collections.abc import AsyncGenerator, AsyncIterator, Iterable, Mapping, Sequence
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Iterable, Mapping, Sequence
 from contextlib import suppress
 from functools import cached_property
 from pathlib import Path
@@ -216,10 +216,18 @@ class Runs:
             return answer.resume_token
         return ""
 
-    async def wait(self, run_id: str) -> run_pb2.Run:
-        """The run once it has SUCCEEDED, FAILED or was CANCELLED."""
-        async for _ in self.watch(run_id):
-            pass
+    async def wait(
+        self, run_id: str, *, on_change: Callable[[run_pb2.RunEvent], None] | None = None
+    ) -> run_pb2.Run:
+        """The run once it has SUCCEEDED, FAILED or was CANCELLED.
+
+        Args:
+            run_id: The run.
+            on_change: Called in the event loop with each change of the run.
+        """
+        async for answer in self.watch(run_id):
+            if on_change is not None:
+                on_change(answer.event)
         return await self.get(run_id)
 
     async def logs(
