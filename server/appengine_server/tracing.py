@@ -26,6 +26,11 @@ class Tracing:
         """`tracer` is OpenTelemetry's, or None."""
         self._tracer = tracer
 
+    @property
+    def is_on(self) -> bool:
+        """Whether spans go anywhere."""
+        return self._tracer is not None
+
     @contextmanager
     def span(
         self,

@@ -167,7 +167,7 @@ async def build_server(
         interceptors=(
             ErrorsInterceptor(),
             RequestIdInterceptor(),
-            TracingInterceptor(tracing or Tracing()),
+            *([TracingInterceptor(tracing)] if tracing is not None and tracing.is_on else []),
             LoggingInterceptor(),
             calls,
             IdentityInterceptor(authenticator),
