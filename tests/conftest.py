@@ -10,7 +10,12 @@ from hypothesis import HealthCheck, settings
 
 sys.path.insert(0, str(Path(__file__).parent))
 
-pytest_plugins = ["fixtures_database", "fixtures_rounds", "fixtures_tables"]
+pytest_plugins = [
+    "fixtures_database",
+    "fixtures_last_words",
+    "fixtures_rounds",
+    "fixtures_tables",
+]
 
 # How long an example takes says something of the machine, and nothing of us.
 settings.register_profile("untimed", deadline=None, suppress_health_check=[HealthCheck.too_slow])

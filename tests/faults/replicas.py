@@ -49,9 +49,13 @@ class Replicas:
         return other if server is one else one
 
     def pause(self, server: ServerProcess) -> None:
-        """Stop a process where it is; the Service leads nobody to it any more."""
+        """Stop a process where it is; the Service leads nobody to it any more.
+
+        Nor does a connection that is there: gRPC may give one of a closed channel to the next.
+        """
         self._paused.add(server.pid)
         os.kill(server.pid, signal.SIGSTOP)
+        self.service.cut(reset=True)
 
     def wake(self) -> None:
         """Let every paused process go on."""

@@ -238,6 +238,7 @@ async def test_a_replica_that_was_paused_within_a_transaction_holds_nobody_up(
     for one in (job, others):
         await bench.reached(one, "SUCCEEDED")
     bench.figures.add("replica paused within a transaction", time.monotonic() - began)
+    await bench.effects_done()
     ended = await _all_of(replicas, job)
     bench.release()
     replicas.wake()
@@ -265,7 +266,6 @@ async def test_a_replica_that_was_paused_during_an_upload_cannot_write_to_it(
     def pause(server: ServerProcess) -> None:
         paused.append(server)
         replicas.pause(server)
-        replicas.service.cut(reset=True)
 
     replicas.at_bytes([chance.randrange(size_bytes // 2, size_bytes * 3 // 4)], pause)
     began = time.monotonic()

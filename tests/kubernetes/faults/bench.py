@@ -25,6 +25,8 @@ Helper = Literal["fetch", "transfer"]
 
 _PATIENCE_SECONDS = 120.0
 _SETTLE_SECONDS = 60.0
+_NODES_READY_SECONDS = 150.0
+"""A kubelet that lost its API server looks at its node again after up to a minute."""
 
 
 @dataclass(slots=True, kw_only=True)
@@ -158,7 +160,11 @@ class ClusterBench(Bench):
             if not self.cluster.nodes[node].kubelet.running:
                 self.cluster.start_kubelet(node)
         every = set(self.cluster.node_names)
-        self.cluster.wait_until(lambda: self.cluster.ready_nodes() == every, "all nodes are Ready")
+        self.cluster.wait_until(
+            lambda: self.cluster.ready_nodes() == every,
+            "all nodes are Ready",
+            seconds=_NODES_READY_SECONDS,
+        )
 
 
 @asynccontextmanager
