@@ -357,6 +357,11 @@ class Runs:
             found = await self._inputs_of(connection, run_id)
         return run, await self._tasks.descriptor(run.task_id), found
 
+    async def declared(self, principal: Principal, run_id: UUID) -> tuple[RunRecord, Descriptor]:
+        """A run, and what declares its inputs and outputs. Costs the same for huge inputs."""
+        run = await self.get(principal, run_id)
+        return run, await self._tasks.descriptor(run.task_id)
+
     async def outputs(
         self, principal: Principal, run_id: UUID
     ) -> tuple[RunRecord, Descriptor, Json]:

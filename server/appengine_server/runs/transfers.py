@@ -326,7 +326,7 @@ class Transfers:
     async def _project_of_input(self, principal: Principal, order: UploadOrder) -> str:
         if order.run_id is None or order.part is None:
             raise InvalidArgument("Name the run, the parameter and the part of the input.")
-        run, descriptor, _ = await self._runs.inputs(principal, order.run_id)
+        run, descriptor = await self._runs.declared(principal, order.run_id)
         principal.may_change(run.project)
         _parameter(descriptor, order.parameter)
         if run.state not in UNSTARTED:
@@ -411,7 +411,7 @@ class Transfers:
         assert record.run_id is not None
         assert record.parameter is not None
         assert record.part is not None
-        run, descriptor, _ = await self._runs.inputs(principal, record.run_id)
+        run, descriptor = await self._runs.declared(principal, record.run_id)
         parameter = _parameter(descriptor, record.parameter)
         place = self._layout.uploaded(run.id, record.id)
         received = await asyncio.to_thread(self._receive, parameter, record, tree, place)
