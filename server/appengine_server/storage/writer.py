@@ -25,8 +25,8 @@ from appengine_server.storage.upload_files import UploadFiles
 
 T = TypeVar("T")
 
-_LOOK = 0.45
-"""Of `persist_seconds`: how often is looked whether something is due by its age."""
+_DUE = 0.75
+"""Of `persist_seconds`: the age at which persisting begins, for it takes a while itself."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -171,17 +171,18 @@ class UploadWriter:
             await self._persist()
 
     async def _persist_in_time(self) -> None:
-        pause = self._limits.persist_seconds * _LOOK
+        due = self._limits.persist_seconds * _DUE
         while True:
-            await asyncio.sleep(pause)
+            left = self._persisted_at + due - time.monotonic()
+            await asyncio.sleep(max(left, due / 2) + 0.002)  # uvloop may wake us 1 ms too early
             try:
                 if self._finished:
                     continue
                 await self._guarded(self._files.check_newest)
                 now = time.monotonic()
-                if now - self._persisted_at >= pause:
+                if now - self._persisted_at >= due:
                     await self._persist()
-                if now - self._settled_at >= pause * 2:
+                if now - self._settled_at >= due:
                     await self._guarded(self._files.sync_records)
                     self._settled_at = now
             except AppEngineError:
