@@ -74,14 +74,20 @@ def _fuzzed(name: str, folder: Path, *, seconds: float) -> list[str]:
     ends = time.monotonic() + seconds
     broken: dict[Path, str] = {}
     while (left := ends - time.monotonic()) > 1:
-        done = _python("fuzzer", name, corpus, found, f"{left:.0f}", timeout=left + 120)
+        # NB: the fuzzer may hang where it ends for an input that takes too long, and has kept it.
+        try:
+            done = _python("fuzzer", name, corpus, found, f"{left:.0f}", timeout=left + 30)
+            ended_badly = bool(done.returncode)
+            said = done.stderr
+        except subprocess.TimeoutExpired:
+            ended_badly, said = True, "it hung"
         for path in set(found.iterdir()) - broken.keys():
             again = _python("replay", name, path, timeout=_REPLAY_SECONDS)
             # The fuzzer's second is one of a clock, which goes on while others compute.
             is_late_only = again.returncode == 0 and path.name.startswith(("timeout", "slow"))
-            broken[path] = "" if is_late_only else again.stdout or done.stderr[-4000:]
-        if done.returncode and not broken:
-            return [f"the fuzzer of {name} failed: {done.stderr[-4000:]}"]
+            broken[path] = "" if is_late_only else again.stdout or said[-4000:]
+        if ended_badly and not broken:
+            return [f"the fuzzer of {name} failed: {said[-4000:]}"]
         if any(broken.values()):
             break
     return [text for text in broken.values() if text]
