@@ -138,6 +138,10 @@ from appengine_client import connect
 async def main():
     async with connect() as client:
 """
+SMALLER = (
+    "import sys; from PIL import Image; "
+    "Image.open(sys.argv[1]).crop((0, 0, 128, 128)).save('slide.png')"
+)
 NUCLEI = "org.cytomine.examples.nuclei:1.0.0"
 
 
@@ -155,7 +159,7 @@ def test_the_page_on_python_works_as_it_stands_there(
     build = f"{ROOT}/scripts/build-bundle {ROOT}/examples/nuclei -o n.zip"
     commands = {
         "task": f"appengine task show {NUCLEI} || {{ {build}; appengine task upload n.zip; }}\n",
-        "pictures": f'cp "$({ROOT}/scripts/sample-image)" slide.png\n'
+        "pictures": f'python -c "{SMALLER}" "$({ROOT}/scripts/sample-image)"\n'
         "mkdir slides; cp slide.png slides/one.png; cp slide.png slides/two.png\n",
         **{str(number): f"python program{number}.py\n" for number in range(len(programs))},
     }

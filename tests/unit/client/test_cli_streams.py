@@ -51,7 +51,8 @@ def test_a_stdout_that_the_shell_closed_is_no_error(
     with pytest.raises(SystemExit) as caught:
         main(["task", "init", "darkness"])
     assert not caught.value.code
-    assert not sys.stdout.isatty()
+    with sys.stdout as opened:
+        assert not opened.isatty()
 
 
 def test_a_terminal_that_has_not_every_letter_shows_their_codes(folder: Path):
