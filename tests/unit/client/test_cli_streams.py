@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import os
 import subprocess
 import sys
@@ -9,6 +10,7 @@ from pathlib import Path
 
 import pytest
 from appengine_client.cli.main import main
+from appengine_client.cli.reporting import LiveReporter
 
 
 def appengine(command: str, **environment: str) -> subprocess.CompletedProcess[str]:
@@ -60,3 +62,20 @@ def test_a_terminal_that_has_not_every_letter_shows_their_codes(folder: Path):
     assert r"\u65e5\u672c/descriptor.yml" in done.stdout
     assert "Traceback" not in done.stderr
     assert done.returncode == 1
+
+
+class Terminal(io.StringIO):
+    def isatty(self) -> bool:
+        return True
+
+
+def test_the_live_line_is_drawn_before_a_line_can_pass_above_it(monkeypatch: pytest.MonkeyPatch):
+    terminal = Terminal()
+    monkeypatch.setattr(sys, "stderr", terminal)
+    monkeypatch.setenv("TERM", "xterm")
+    with LiveReporter() as shown:
+        shown.state("sending inputs")
+        assert "sending inputs" in terminal.getvalue()
+        shown.line("The run has the id 1.")
+    before, _, _ = terminal.getvalue().partition("The run has the id 1.")
+    assert before.endswith("\r\x1b[2K")  # the live line is taken away first
