@@ -121,7 +121,10 @@ def test_the_guide_for_tasks_works_as_it_stands_there(
         "PATH": f"{ROOT}/.venv/bin:{os.environ['PATH']}",
         "TMPDIR": str(tmp_path),
     }
-    said = run(blocks("write-a-task.md"), environment, tmp_path)
+    commands = blocks("write-a-task.md")
+    begun = run({"begin": f"{commands.pop('begin')}ls tried\n"}, environment, ROOT)
+    assert "outputs.json" in begun["begin"].split()
+    said = run(commands, environment, tmp_path)
     assert {"descriptor.yml", "task.py", "Dockerfile"} <= {*said["init"].split()}
     assert "1 passed" in said["test"]
     for folder in ("tried", "dark"):
