@@ -32,7 +32,9 @@ def folder(tmp_path: Path) -> Path:
 
 
 @pytest.mark.parametrize("options", ["", "--json"])
-def test_results_that_cannot_be_printed_are_told_in_one_sentence(folder: Path, options: str):
+def test_results_that_cannot_be_printed_are_told_in_one_sentence(
+    folder: Path, options: str
+) -> None:
     done = appengine(f"task check {options} {folder} >/dev/full")
     told = done.stderr.splitlines()[-1]
     assert told == "Error: the results cannot be printed: No space left on device"
@@ -40,14 +42,14 @@ def test_results_that_cannot_be_printed_are_told_in_one_sentence(folder: Path, o
 
 
 @pytest.mark.parametrize("options", ["", "--json"])
-def test_nothing_is_said_where_nobody_reads(folder: Path, options: str):
+def test_nothing_is_said_where_nobody_reads(folder: Path, options: str) -> None:
     done = appengine(f"task check {options} {folder} | true")
     assert "Traceback" not in done.stderr
 
 
 def test_a_stdout_that_the_shell_closed_is_no_error(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-):
+) -> None:
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr(sys, "stdout", None)  # as Python has it then
     with pytest.raises(SystemExit) as caught:
@@ -57,7 +59,7 @@ def test_a_stdout_that_the_shell_closed_is_no_error(
         assert not opened.isatty()
 
 
-def test_a_terminal_that_has_not_every_letter_shows_their_codes(folder: Path):
+def test_a_terminal_that_has_not_every_letter_shows_their_codes(folder: Path) -> None:
     done = appengine(f"task check {folder}", PYTHONIOENCODING="latin-1")
     assert r"\u65e5\u672c/descriptor.yml" in done.stdout
     assert "Traceback" not in done.stderr
@@ -69,7 +71,9 @@ class Terminal(io.StringIO):
         return True
 
 
-def test_the_live_line_is_drawn_before_a_line_can_pass_above_it(monkeypatch: pytest.MonkeyPatch):
+def test_the_live_line_is_drawn_before_a_line_can_pass_above_it(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     terminal = Terminal()
     monkeypatch.setattr(sys, "stderr", terminal)
     monkeypatch.setenv("TERM", "xterm")
