@@ -80,8 +80,18 @@ _engine_answers() {
     [ "$(curl --silent --max-time 3 --unix-socket "$1" http://engine/_ping)" = OK ]
 }
 
+# Folders of services whose script is gone: one that became its command cannot remove its own.
+_remove_dead_services() {
+    local folder
+    for folder in "$(_engine_run_folder)"/service.*; do
+        [ ! -d "$folder" ] || kill -0 "${folder##*.}" 2>/dev/null || rm -rf "$folder"
+    done
+}
+
 _start_podman_service() {
-    _ENGINE_FOLDER=$(mktemp -d "${TMPDIR:-/tmp}/app-engine.XXXXXX")
+    _remove_dead_services
+    _ENGINE_FOLDER=$(_engine_run_folder)/service.$$
+    mkdir -p "$_ENGINE_FOLDER"
     local socket=$_ENGINE_FOLDER/podman.sock tries
     # A session of its own: Ctrl-C in the terminal is for the script, which then stops the service.
     # A script that is killed cannot stop it, so the kernel does. It works in a folder of its own,

@@ -35,3 +35,20 @@ def test_an_engine_that_answers_already_is_used(engine_url: str) -> None:
     )  # fmt: skip
     assert (done.returncode, done.stderr) == (0, "")
     assert done.stdout == f"export DOCKER_HOST={engine_url}\n"
+
+
+def test_what_an_ended_engine_left_goes_when_the_next_one_starts(engine_url: str) -> None:
+    environment = {name: value for name, value in os.environ.items() if name != "DOCKER_HOST"}
+    first, second = (
+        Path(
+            subprocess.run(
+                [_SCRIPT, "sh", "-c", 'echo "${DOCKER_HOST#unix://}"'],
+                env=environment, capture_output=True, text=True, check=True,
+                stdin=subprocess.DEVNULL,
+            ).stdout.strip()
+        ).parent
+        for _ in range(2)
+    )  # fmt: skip
+    if first == second:
+        pytest.skip("an engine answers on a usual socket, so none was started")
+    assert not first.exists()

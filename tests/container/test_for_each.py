@@ -119,6 +119,9 @@ def test_what_takes_no_file_is_refused(
         assert done.returncode == 2
         assert "expected NAME=PATTERN" in done.stderr
         assert "of this task: data" in done.stderr
+    twice = run([*command(engine, counting, files, tmp_path / "results"), "--input", "data=@x"])
+    assert twice.returncode == 2
+    assert "data is given twice: by --for-each, and as an input for all" in twice.stderr
     assert not (tmp_path / "results").exists()
     gone = run([*command(engine, counting, files, tmp_path / "results"), "--server", "127.0.0.1:1"])
     assert gone.returncode == 3

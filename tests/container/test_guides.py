@@ -1,4 +1,4 @@
-"""The commands of docs/quick-start.md and docs/write-a-task.md, run as they stand there."""
+"""What docs/quick-start.md, write-a-task.md and python.md show, run as it stands there."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ import os
 import re
 import signal
 import subprocess
+import textwrap
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 
@@ -120,10 +121,53 @@ def test_the_guide_for_tasks_works_as_it_stands_there(
         "PATH": f"{ROOT}/.venv/bin:{os.environ['PATH']}",
         "TMPDIR": str(tmp_path),
     }
-    said = run(blocks("write-a-task.md"), environment, tmp_path)
+    commands = blocks("write-a-task.md")
+    begun = run({"begin": f"{commands.pop('begin')}ls tried\n"}, environment, ROOT)
+    assert "outputs.json" in begun["begin"].split()
+    said = run(commands, environment, tmp_path)
     assert {"descriptor.yml", "task.py", "Dockerfile"} <= {*said["init"].split()}
     assert "1 passed" in said["test"]
     for folder in ("tried", "dark"):
         assert json.loads((tmp_path / folder / "outputs.json").read_text())["share"] == 0.25
     with Image.open(tmp_path / "dark/mask.png") as mask:
         assert mask.histogram()[255] == 100
+
+
+PROGRAM = """
+import asyncio
+from pathlib import Path
+from appengine_client import connect
+
+async def main():
+    async with connect() as client:
+"""
+SMALLER = (
+    "import sys; from PIL import Image; "
+    "Image.open(sys.argv[1]).crop((0, 0, 128, 128)).save('slide.png')"
+)
+NUCLEI = "org.cytomine.examples.nuclei:1.0.0"
+
+
+def test_the_page_on_python_works_as_it_stands_there(
+    server: dict[str, str], tmp_path: Path
+) -> None:
+    text = (ROOT / "docs" / "python.md").read_text()
+    shown = re.findall(r"^```python\n(.*?)^```$", text, re.DOTALL | re.MULTILINE)
+    whole = [block for block in shown if "connect()" in block]
+    steps = [block for block in shown if "connect()" not in block]
+    programs = [*whole, f"{PROGRAM}{textwrap.indent(''.join(steps), ' ' * 8)}\nasyncio.run(main())"]
+    for number, program in enumerate(programs):
+        (tmp_path / f"program{number}.py").write_text(program)
+    environment = {**server, "PATH": f"{ROOT}/.venv/bin:{os.environ['PATH']}"}
+    build = f"{ROOT}/scripts/build-bundle {ROOT}/examples/nuclei -o n.zip"
+    commands = {
+        "task": f"appengine task show {NUCLEI} || {{ {build}; appengine task upload n.zip; }}\n",
+        "pictures": f'python -c "{SMALLER}" "$({ROOT}/scripts/sample-image)"\n'
+        "mkdir slides; cp slide.png slides/one.png; cp slide.png slides/two.png\n",
+        **{str(number): f"python program{number}.py\n" for number in range(len(programs))},
+    }
+    said = run(commands, environment, tmp_path)
+    [count] = {said[str(number)].split()[0] for number in range(len(whole))}
+    for line in (f"slides/one.png {count}", f"slides/two.png {count}", "RUN_STATE_SUCCEEDED",
+                 "min_area NOT_GEQ -5 is less than 1"):  # fmt: skip
+        assert line in said[str(len(whole))].splitlines()

@@ -55,9 +55,18 @@ def test_a_token_that_no_header_can_carry_is_refused(tmp_path, content):
             read_settings(**given)
 
 
+PEM = b"-----BEGIN CERTIFICATE-----\n"
+
+
+def test_a_file_without_a_certificate_is_named(tmp_path):
+    (tmp_path / "slide.png").write_bytes(b"\x89PNG")
+    with pytest.raises(errors.InvalidValue, match=r"slide.png .* holds no PEM certificate"):
+        read_settings(ca_certificate=tmp_path / "slide.png")
+
+
 def test_the_environment_completes_settings(tmp_path):
     (tmp_path / "token").write_text("abc\n")
-    (tmp_path / "ca.pem").write_bytes(b"PEM")
+    (tmp_path / "ca.pem").write_bytes(PEM)
     environment = {
         "APPENGINE_SERVER": "host:1",
         "APPENGINE_TOKEN_FILE": str(tmp_path / "token"),
@@ -66,7 +75,7 @@ def test_the_environment_completes_settings(tmp_path):
     }
     settings = read_settings(environment=environment)
     assert (settings.target, settings.token, settings.project) == ("host:1", "abc", "p")
-    assert (settings.tls, settings.ca_certificate) == (True, b"PEM")
+    assert (settings.tls, settings.ca_certificate) == (True, PEM)
     given = read_settings(server="other:2", token="t", project="", environment=environment)
     assert (given.target, given.token, given.project) == ("other:2", "t", "")
     with pytest.raises(errors.InvalidValue, match="token file /none cannot be read"):
@@ -274,6 +283,11 @@ async def refusal_of(server: str, ca_certificate: bytes | None = None) -> str:
                 client.uploads._stub.GetUpload, request, retries=UnaryRetries(attempts=1)
             )
     return caught.value.message
+
+
+async def test_a_name_that_nobody_knows():
+    said = await refusal_of("engine.invalid:8080")
+    assert "the server engine.invalid:8080 cannot be reached: nobody knows this name. See" in said
 
 
 async def test_tls_towards_a_server_without_it(connection):

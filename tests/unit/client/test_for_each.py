@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 
 import pytest
 from appengine_client._api.batches import Ended, open_batch
+from appengine_client._api.many import _why
 from appengine_client.cli.board import Count
 from appengine_client.cli.for_each import find_files
-from appengine_client.errors import InvalidValue, LocalFileError
+from appengine_client.errors import Details, InvalidArgument, InvalidValue, LocalFileError, Problem
 
 
 def touch(folder, *names):
@@ -68,6 +70,23 @@ def test_a_request_keeps_its_id_until_its_run_has_failed(tmp_path):
     with open_batch(tmp_path) as batch:
         assert batch.newest(["one", 1]) == second
         assert batch.succeeded(second) == ended(second, "SUCCEEDED")
+
+
+def test_a_name_that_is_no_utf8_is_remembered(tmp_path):
+    name = b"bad\xff".decode(errors="surrogateescape")
+    with open_batch(tmp_path) as batch:
+        asked = batch.newest([name])
+        batch.add(replace(ended(asked, "SUCCEEDED"), item=name))
+    (tmp_path / "runs.jsonl").read_text("utf-8")
+    with open_batch(tmp_path) as batch:
+        assert batch.succeeded(batch.newest([name])).item == name
+
+
+def test_why_an_item_was_refused_is_told_with_every_problem():
+    problems = [Problem(path="image", reason="IMAGE_FORMAT", message="expected png")]
+    details = Details(status="INVALID_ARGUMENT", problems=problems, problem_count=1)
+    refusal = InvalidArgument("The value of image is refused.", details)
+    assert _why(refusal) == "The value of image is refused. image: expected png"
 
 
 @pytest.mark.parametrize("kept", range(1, 60))

@@ -10,9 +10,10 @@ from pathlib import Path
 import pytest
 from appengine.v1 import run_pb2, run_service_pb2, task_pb2, value_pb2
 from appengine_client import Geometry, RunFailed
-from appengine_client._api.folders import complete_folder
+from appengine_client._api.folders import complete_folder, make_folder
 from appengine_client._api.results import failed, read_folder, to_typed
 from appengine_client.cli.errors import ExitCode, exit_code_of
+from appengine_client.errors import LocalFileError
 from shapely.geometry import Point
 
 from tests.unit.client.declared import typed
@@ -123,3 +124,10 @@ def test_a_failed_run_is_an_error_with_its_reason_and_problems():
     assert exit_code_of(error) is ExitCode.FAILED
     cancelled = failed(run_pb2.Run(id="r", state=run_pb2.RUN_STATE_CANCELLED))
     assert (cancelled.reason, str(cancelled)) == ("CANCELLED", "the run r was cancelled")
+
+
+def test_a_folder_that_is_read_only_is_told_before_anything_is_done(tmp_path, monkeypatch):
+    make_folder(tmp_path / "new" / "one")
+    monkeypatch.setattr("os.access", lambda *_: False)  # root may write into every mode
+    with pytest.raises(LocalFileError, match="one is read-only: name another one"):
+        make_folder(tmp_path / "new" / "one")

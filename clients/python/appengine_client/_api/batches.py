@@ -99,7 +99,8 @@ def open_batch(folder: Path) -> Iterator[Batch]:
     """The batch of an output folder, for one command at a time. Raises LocalFileError."""
     path = folder / FILE
     try:
-        file = path.open("a+", encoding="utf-8")
+        # A file's name may be no UTF-8: what does not fit is escaped, as JSON does it anyway.
+        file = path.open("a+", encoding="utf-8", errors="backslashreplace")
     except OSError as error:
         raise LocalFileError(f"{path} cannot be written: {error.strerror or error}") from error
     with file:

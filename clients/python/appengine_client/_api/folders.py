@@ -50,7 +50,7 @@ def output_types(task: task_pb2.Task) -> Types:
 
 
 def make_folder(folder: Path) -> None:
-    """Make the folder, where there is none. Raises LocalFileError."""
+    """Make the folder, where there is none. Raises LocalFileError, also where it is read-only."""
     try:
         folder.mkdir(parents=True, exist_ok=True)
     except FileExistsError:
@@ -59,6 +59,8 @@ def make_folder(folder: Path) -> None:
         raise LocalFileError(
             f"the folder {folder} cannot be made: {error.strerror or error}"
         ) from error
+    if not os.access(folder, os.W_OK | os.X_OK):
+        raise LocalFileError(f"the folder {folder} is read-only: name another one")
 
 
 def make_folder_for(task: task_pb2.Task, folder: Path) -> None:

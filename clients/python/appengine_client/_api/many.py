@@ -232,6 +232,6 @@ def _state(run: run_pb2.Run, failure: AppEngineError | None) -> str:
 
 def _why(failure: AppEngineError) -> str:
     if not isinstance(failure, RunFailed):
-        return failure.message
+        return " ".join(str(failure).split())  # with every problem, on one line
     told = failure.run.failure
     return f"{failure.reason}: {told.message}" if told.message else ""

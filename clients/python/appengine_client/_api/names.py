@@ -16,7 +16,7 @@ def task_name(text: str, project: str = "") -> pb.TaskName:
         return pb.TaskName(project=project, namespace=namespace, version=version)
     if separator or not _is_uuid(text):
         raise InvalidValue(
-            f"{text!r} is no task: give NAMESPACE:VERSION, or a task's id "
+            f"{text!r} is no task: give NAMESPACE:VERSION, NAMESPACE:latest, or a task's id "
             "(appengine task list shows them)"
         )
     return pb.TaskName(id=text, project=project)

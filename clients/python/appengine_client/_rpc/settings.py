@@ -55,7 +55,7 @@ def read_settings(
         target=target,
         tls=tls or ca is not None,
         token=_sendable(token, "the token") if token else _token_from(environment),
-        ca_certificate=ca if isinstance(ca, bytes | None) else _read(Path(ca), "CA certificate"),
+        ca_certificate=ca if isinstance(ca, bytes | None) else _read_certificate(Path(ca)),
         project=environment.get("APPENGINE_PROJECT", "") if project is None else project,
     )
 
@@ -105,6 +105,16 @@ def _sendable(token: str, source: str) -> str:
     if not (token.isascii() and token.isprintable()) or " " in token:
         raise InvalidValue(f"{source} must hold one token alone: one word, on one line")
     return token
+
+
+def _read_certificate(path: Path) -> bytes:
+    content = _read(path, "CA certificate")
+    if b"-----BEGIN " not in content:
+        raise InvalidValue(
+            f"the CA certificate file {path} (--ca-file or APPENGINE_CA_FILE) holds no PEM "
+            "certificate: it must have a line that begins with -----BEGIN CERTIFICATE"
+        )
+    return content
 
 
 def _read(path: Path, what: str) -> bytes:

@@ -80,6 +80,8 @@ def _sentence(code: grpc.StatusCode, text: str, target: str) -> str:
 def _unreachable(text: str, target: str) -> str:
     """What keeps a connection from being made, and what to do."""
     cause = text.rpartition("Failed to connect to remote host: ")[2]
+    if "errors resolving" in text or "DNS resolution failed" in text:
+        cause = "nobody knows this name"
     return (
         f"the server {target} cannot be reached: {cause}. See whether it runs, and whether this is "
         "its address (--server or APPENGINE_SERVER)"

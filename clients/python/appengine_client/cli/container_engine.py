@@ -103,7 +103,8 @@ def find_engine() -> ContainerEngine:
             return ContainerEngine(path)
     raise LocalFileError(
         f"no container engine answers (tried {', '.join(tried)}): start Docker or podman's "
-        "service, or set DOCKER_HOST=unix://SOCKET"
+        "service, set DOCKER_HOST=unix://SOCKET, or put scripts/engine of a checkout before the "
+        "command, which starts podman for it"
     )
 
 

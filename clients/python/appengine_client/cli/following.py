@@ -64,7 +64,7 @@ class Follower:
     def _show(self, event: run_pb2.RunEvent) -> None:
         waiting = "; ".join(reason.message for reason in event.pending_reasons)
         text = f"run {run_label(self._run_id, sys.stderr)}: {state_word(event.state)}"
-        self._reporter.state(f"{text}, {waiting}" if waiting else text)
+        self._reporter.state(f"{text}. {waiting}" if waiting else text)
         if event.attempt and event.state in _WITH_LOG and event.attempt not in self._logs:
             self._logs[event.attempt] = asyncio.create_task(
                 self._show_log(event.attempt), name=f"log of attempt {event.attempt}"

@@ -83,6 +83,8 @@ def _items(task: task_pb2.Task, order: Order, for_each: str) -> Sequence[Item]:
     if parameter not in _taking_files(declared) or not pattern:
         raise InvalidValue(_usage(declared, for_each))
     inputs = read_inputs(declared, order.inputs, order.inputs_file)
+    if parameter in inputs:
+        raise InvalidValue(f"{parameter} is given twice: by --for-each, and as an input for all")
     return [
         Item(
             name=name,
@@ -119,6 +121,6 @@ def _conclude(ended: Sequence[Ended], order: Order) -> ExitCode:
         print_table(("ITEM", "RUN", "STATE", "WHY"), rows)
     say(
         f"{len(ended) - len(failed)} of {counted(len(ended), 'run')} SUCCEEDED. The outputs are in "
-        f"{order.output_dir}, and how each ended stands in {order.output_dir / FILE}."
+        f"{order.output_dir}, and how each run ended stands in {order.output_dir / FILE}."
     )
     return ExitCode.FAILED if failed else ExitCode.SUCCESS

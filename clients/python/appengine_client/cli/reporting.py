@@ -115,6 +115,7 @@ class LiveReporter(ShownLive):
     def __init__(self) -> None:
         self._status = StatusLine()
         self._live = live(lambda: self._status)
+        self._is_drawn = False
         self._pace = Pace()
 
     def line(self, text: str) -> None:
@@ -127,23 +128,31 @@ class LiveReporter(ShownLive):
 
     def state(self, text: str) -> None:
         """What is going on now."""
-        self._start()
         self._status.state(printable(text))
+        self._draw()
 
     def transfer(self, doing: str, progress: Progress) -> None:
         """How far a transfer is."""
-        self._start()
         rate = self._pace.at(time.monotonic(), progress.done_bytes)
         moved = printable(progress.waiting_because) or told(progress, rate)
         self._status.transfer(doing, moved, progress.done_bytes, progress.total_bytes)
+        self._draw()
 
     def pause(self) -> None:
         """Take the live line away until something changes."""
         self._live.stop()
 
-    def _start(self) -> None:
+    def _draw(self) -> None:
+        """Draw the first text at once; later ones are drawn by rich's thread.
+
+        A line that is printed while the thread draws for the first time would not know of the live
+        one, and be written behind it.
+        """
         if not self._live.is_started:
-            self._live.start()
+            self._live.start(refresh=True)
+        elif not self._is_drawn:
+            self._live.refresh()
+        self._is_drawn = True
 
 
 class LogLines:

@@ -263,7 +263,8 @@ async def _first(
             return
     raise SchedulerUnavailable(
         "no container engine answers: start Docker or podman's service, or name its socket by "
-        f"DOCKER_HOST. Tried: {'; '.join(tried)}"
+        "DOCKER_HOST, or start the server by scripts/engine of a checkout, which starts podman "
+        f"for it. Tried: {'; '.join(tried)}"
     )
 
 
