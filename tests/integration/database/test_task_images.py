@@ -21,7 +21,8 @@ PINNED = f"lab/org/x_y@{DIGEST}"
 
 _INSERT = (
     "INSERT INTO tasks (id, project, owner, namespace, version, state, image, cpus, ram_bytes,"
-    " gpus, has_logo) VALUES ($1, 'lab', 'anna', 'org.x', gen_random_uuid()::text, $2, $3, 1, 1, 0, false)"
+    " gpus, has_logo)"
+    " VALUES ($1, 'lab', 'anna', 'org.x', gen_random_uuid()::text, $2, $3, 1, 1, 0, false)"
 )
 
 
