@@ -167,8 +167,10 @@ async def test_the_same_image_is_one_of_its_own_for_each_task(
     assert await world.has(used)
 
 
-async def test_what_others_have_named_is_theirs(world: World) -> None:
-    orphan = await world.publish()
+async def test_what_others_have_named_is_theirs(world: World, registry: ImageRegistry) -> None:
+    orphan, of_index = await world.publish(), await world.publish()
+    assert of_index.row.digest is not None
+    registry.put_index("lab/org/x", "several", of_index.row.digest)
     copied = ["skopeo", "--insecure-policy", "copy", "--preserve-digests"]
     copied += ["--src-tls-verify=false", "--dest-tls-verify=false"]
     places = [f"docker://{orphan.row.name}", f"docker://{world.registry.push_host}/lab/org/x:mine"]
@@ -176,6 +178,7 @@ async def test_what_others_have_named_is_theirs(world: World) -> None:
     assert await process.wait() == 0
     assert await world.sweep() == {}
     assert await world.has(orphan)
+    assert await world.has(of_index)
     assert await world.rows() == 0
 
 
@@ -246,6 +249,19 @@ async def test_a_registry_that_is_away_holds_nothing_else_up(
     registry.start()
     assert await world.sweep() == {KIND: 1}
     assert not await world.has(orphan)
+
+
+async def test_a_task_goes_while_the_registry_is_away_and_its_image_afterwards(
+    world: World, registry: ImageRegistry
+) -> None:
+    made = await world.publish("DELETING")
+    registry.stop()
+    await world.images.remove_of(made.row.task_id)
+    registry.start()
+    assert await world.has(made)
+    await world.execute("DELETE FROM tasks WHERE id = $1", made.row.task_id)
+    assert await world.sweep() == {KIND: 1}
+    assert not await world.has(made)
 
 
 async def test_a_registry_that_deletes_nothing_is_told_of_once(

@@ -268,6 +268,16 @@ async def test_skopeo_ends_with_the_push_and_shows_no_secret(tmp_path: Path) -> 
         assert skopeo_children() == []
 
 
+async def test_a_registry_that_is_silent_is_out_of_reach_after_a_while(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(skopeo, "_ASKING", "--command-timeout=1s")
+    async with silent_registry() as (host, _):
+        silent = registry_of(f"http://{host}", None, "", "")
+        with pytest.raises(SchedulerUnavailable, match="cannot be reached"):
+            await remove_pushed(silent, f"{host}/{NAME}", f"sha256:{'0' * 64}")
+
+
 async def test_a_skopeo_that_is_killed_is_worth_another_try(tmp_path: Path) -> None:
     extracted(tmp_path)
     async with silent_registry() as (host, connected):

@@ -13,6 +13,7 @@ from appengine_server.database import task_images
 from appengine_server.database.pool import Database
 from appengine_server.database.task_images import TaskImage
 from appengine_server.scheduling.images import ImageInUse, ImageStays, ImageStore
+from appengine_server.scheduling.scheduler import SchedulerUnavailable
 from appengine_server.tasks.registry import Registry
 from appengine_server.tasks.registry_images import has_pushed, remove_pushed
 
@@ -34,17 +35,19 @@ class KeptImages:
             await task_images.note(connection, image)
 
     async def remove_of(self, task_id: UUID) -> None:
-        """Remove the images of a task that goes; what cannot be removed now is an orphan then.
+        """Remove the images of a task that goes; what a registry keeps is an orphan from then on.
 
-        Raises SchedulerUnavailable where it is worth another try.
+        Raises SchedulerUnavailable where the container engine cannot remove it yet.
         """
         async with self._database.connection() as connection:
             made = await task_images.of_task(connection, task_id)
         for image in filter(self._is_reachable, made):
             try:
                 await self.remove(image)
-            except ImageStays:  # the sweep says so, once for all of them
-                continue
+            except (ImageStays, SchedulerUnavailable):
+                if image.digest is None:
+                    raise
+                continue  # the sweep says so, once for all of them
 
     async def orphans(self, older_than: timedelta) -> list[TaskImage]:
         """What was made so long ago for tasks that failed or are gone, and no other task needs."""

@@ -162,7 +162,8 @@ async def _has_other_name(registry: Registry, repository: str, tag: str, digest:
             if error.absent:  # removed just now
                 continue
             raise
-        if f"sha256:{hashlib.sha256(found).hexdigest()}" == digest:
+        # An index of several platforms names its manifests.
+        if f"sha256:{hashlib.sha256(found).hexdigest()}" == digest or digest.encode() in found:
             return True
     return False
 
