@@ -8,7 +8,7 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from pathlib import Path
-from uuid import uuid4
+from uuid import UUID, uuid4
 
 import pytest
 from appengine.v1 import task_pb2
@@ -121,6 +121,8 @@ async def test_an_image_of_no_task_is_found_and_removed_and_no_other(held_engine
     lost = create(engine, namespace, "2.0.0")
     wait_for(held.exists)
     engine.client.tasks.delete(lost.id)
+    # as if the server had been paused, and another one had swept meanwhile
+    await engine.fetch("DELETE FROM task_images WHERE task_id = $1", UUID(lost.id))
     held.unlink()
     wait_for(lambda: "publish.lost" in engine.server.log.read_text())
     orphan = f"localhost/appengine-task:{lost.id}"
