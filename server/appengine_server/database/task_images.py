@@ -13,13 +13,17 @@ from uuid import UUID
 
 from appengine_server.database.pool import Connection, Record
 
-# A task may have been made from the image of another one, by its digest in our registry. In a
-# container engine only tasks of the first release share a name, made of the image's id.
-_NEEDED = """
-    EXISTS (SELECT 1 FROM tasks t
-             WHERE t.id <> i.task_id
-               AND (right(t.image, length(i.pinned) + 1) = '/' || i.pinned
-                    OR i.name = 'localhost/appengine-task:' || substr(t.image, 8)))"""
+# A task may have been made from the image of another one, by its digest in our registry. Digests
+# are compared first, by which PostgreSQL joins many of them at once. In a container engine only
+# tasks of the first release share a name, made of the image's id.
+_NOT_NEEDED = """
+    NOT EXISTS (SELECT 1 FROM tasks t
+                 WHERE t.id <> i.task_id
+                   AND split_part(t.image, '@', 2) = split_part(i.pinned, '@', 2)
+                   AND right(t.image, length(i.pinned) + 1) = '/' || i.pinned)
+    AND NOT EXISTS (SELECT 1 FROM tasks t
+                     WHERE t.id <> i.task_id
+                       AND 'localhost/appengine-task:' || substr(t.image, 8) = i.name)"""
 
 _NOTE = """
     INSERT INTO task_images (task_id, name, pinned) VALUES ($1, $2, $3)
@@ -32,14 +36,14 @@ _ORPHANED = f"""
     SELECT task_id, name, pinned FROM task_images i
      WHERE made_at < now() - $1::interval
        AND NOT EXISTS (SELECT 1 FROM tasks t WHERE t.id = i.task_id AND t.state <> 'FAILED')
-       AND NOT {_NEEDED}
+       AND {_NOT_NEEDED}
      ORDER BY pinned IS NOT NULL, refused_at NULLS FIRST, made_at"""
 
 _LOCK = "SELECT pg_advisory_xact_lock(hashtextextended($1, 0))"
 
 _BEGIN_REMOVAL = f"""
     UPDATE task_images i SET removing = true
-     WHERE task_id = $1 AND name = $2 AND NOT {_NEEDED} RETURNING task_id"""
+     WHERE task_id = $1 AND name = $2 AND {_NOT_NEEDED} RETURNING task_id"""
 
 _IS_GOING = """
     SELECT EXISTS (SELECT 1 FROM task_images

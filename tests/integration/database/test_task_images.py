@@ -171,3 +171,25 @@ async def going(connection: asyncpg.Connection[asyncpg.Record], task_id: UUID) -
     [made] = await task_images.of_task(connection, task_id)
     async with connection.transaction():
         return await task_images.begin_removal(connection, made)
+
+
+async def test_orphans_among_many_images_are_found_without_comparing_all_with_all(
+    database: Database,
+) -> None:
+    async with database.connection() as connection:
+        await connection.execute(
+            "INSERT INTO tasks (id, project, owner, namespace, version, state, image, cpus,"
+            " ram_bytes, gpus, has_logo) SELECT gen_random_uuid(), 'lab', 'anna', 'org.x', n::text,"
+            " 'READY', 'host/lab/x@sha256:' || n, 1, 1, 0, false FROM generate_series(1, 3000) n"
+        )
+        await connection.execute(
+            "INSERT INTO task_images (task_id, name, pinned)"
+            " SELECT gen_random_uuid(), 'host/lab/x:task', 'lab/x@sha256:' || n"
+            " FROM generate_series(1001, 3500) n"
+        )
+        await connection.execute("ANALYZE")
+        rows = await connection.fetch(f"EXPLAIN {task_images._ORPHANED}", OLD)
+        plan = "\n".join(row[0] for row in rows)
+        assert "Nested Loop" not in plan, plan
+        assert "SubPlan" not in plan, plan
+    assert len(await orphans(database)) == 500
