@@ -55,6 +55,8 @@ from appengine_server.storage.layout import StorageLayout
 from appengine_server.storage.limits import UploadLimits
 from appengine_server.storage.quota import FreeSpace
 from appengine_server.storage.uploads import Uploads
+from appengine_server.tasks.kept_images import KeptImages
+from appengine_server.tasks.registry_images import RegistryImages
 from appengine_server.tracing import Tracing
 
 from tests import many_runs
@@ -180,6 +182,7 @@ async def sweeping(
     layout = StorageLayout(folder)
     retention = Retention(
         database=database, layout=layout, scheduler=Steady(),  # type: ignore[arg-type]
+        images=KeptImages(database=database, images=RegistryImages(None, ()), registry=None),
         upload_bytes=Uploads(layout, UploadLimits(), FreeSpace(base=folder, low_water_bytes=0)),
         settings=RetentionSettings.model_construct(
             finished_runs=age, failed_attempts=None, orphans=timedelta(hours=1),

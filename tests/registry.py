@@ -18,7 +18,8 @@ from urllib.parse import unquote
 
 from tests.missing import missing
 
-_ACCEPTED = "application/vnd.oci.image.manifest.v1+json"
+_MANIFEST = "application/vnd.oci.image.manifest.v1+json"
+_INDEX = "application/vnd.oci.image.index.v1+json"
 _FINISHED_UPLOAD = re.compile(r'"PUT /v2/\S+/blobs/uploads/\S*digest=(\S+?)(?:&\S*)? HTTP\S+ 201')
 
 
@@ -77,11 +78,22 @@ class ImageRegistry:
 
     def get(self, path: str) -> bytes:
         request = urllib.request.Request(
-            f"http://{self.host}/v2/{path}", headers={"Accept": _ACCEPTED}
+            f"http://{self.host}/v2/{path}", headers={"Accept": _MANIFEST}
         )
         with urllib.request.urlopen(request, timeout=5) as answer:
             content: bytes = answer.read()
         return content
+
+    def put_index(self, repository: str, tag: str, digest: str) -> None:
+        """Push an index of several platforms, of which one is the manifest with this digest."""
+        manifest = self.get(f"{repository}/manifests/{digest}")
+        described = {"mediaType": _MANIFEST, "digest": digest, "size": len(manifest)}
+        index = {"schemaVersion": 2, "mediaType": _INDEX, "manifests": [described]}
+        request = urllib.request.Request(
+            f"http://{self.host}/v2/{repository}/manifests/{tag}", json.dumps(index).encode(),
+            {"Content-Type": _INDEX}, method="PUT",
+        )  # fmt: skip
+        urllib.request.urlopen(request, timeout=5).close()
 
 
 @contextmanager

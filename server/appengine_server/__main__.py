@@ -157,6 +157,9 @@ async def _sweep(reviewed: Reviewed, *, dry_run: bool, as_json: bool) -> int:
     print("would remove:" if dry_run else "removed:")
     for one in swept:
         print(f"{one.count:>9}  {one.kind}")
+    for one in swept:
+        if one.left:
+            print(f"     left  {one.kind}: {one.left}")
     given = reviewed.settings.retention
     if given.finished_runs is None:
         print("     kept  finished runs: RETENTION_FINISHED_RUNS is not set")

@@ -87,6 +87,7 @@ from appengine_server.storage.uploads import Uploads
 from appengine_server.tasks import cytomine_report
 from appengine_server.tasks.agent_image import ensure_agent_image
 from appengine_server.tasks.cytomine import CytomineImport
+from appengine_server.tasks.kept_images import KeptImages
 from appengine_server.tasks.publish import Publisher
 from appengine_server.tasks.registry import pull_secret
 from appengine_server.tasks.registry_images import RegistryImages
@@ -151,9 +152,10 @@ async def sweep_once(settings: Settings, *, dry_run: bool) -> Sequence[Swept]:
     """
     async with AsyncExitStack() as stack:
         layout, database = await stack.enter_async_context(_open_beside(settings))
+        scheduler, images = await stack.enter_async_context(_open_to_sweep(settings, layout))
         retention = Retention(
-            database=database, layout=layout,
-            scheduler=await stack.enter_async_context(_open_to_sweep(settings, layout)),
+            database=database, layout=layout, scheduler=scheduler,
+            images=_kept_images(settings, database, images),
             upload_bytes=_uploads_beside(settings, layout), settings=settings.retention,
             metrics=Metrics().retention,
             effects_added=lambda: None,  # the database tells the servers
@@ -189,8 +191,8 @@ async def import_cytomine(
             limits=from_settings.bundle_limits(settings),
         )  # fmt: skip
         importing = CytomineImport(
-            tasks=tasks, images=RegistryImages(registry, from_settings.platforms(settings.tasks)),
-            registry=registry, storage=storage, project=source.project,
+            tasks=tasks, images=_registry_images(settings), registry=registry,
+            storage=storage, project=source.project,
             limits=from_settings.bundle_limits(settings),
         )  # fmt: skip
         found = [await importing.examine(task) for task in old.tasks]
@@ -223,8 +225,9 @@ class Engine:
         self._bells = Bells()
         self._waking = waking = Waking(self._bells)
         self._uploads = Uploads(layout, from_settings.upload_limits(settings), free_space)
+        kept = _kept_images(settings, database, images)
         self._publisher = Publisher(
-            database=database, layout=layout, images=images,
+            database=database, layout=layout, images=images, kept=kept,
             settings=from_settings.publish_settings(settings), faults=faults,
         )  # fmt: skip
         self._tasks = Tasks(
@@ -275,7 +278,7 @@ class Engine:
             effects_added=waking.effects_added,
         )  # fmt: skip
         self._effects = Effects(
-            database=database, layout=layout, scheduler=scheduler, images=images,
+            database=database, layout=layout, scheduler=scheduler, images=kept,
             upload_bytes=self._uploads, cancel_grace=settings.runs.cancel_grace, faults=faults,
             lease=settings.runs.lease,
             submission=Submission(
@@ -284,8 +287,8 @@ class Engine:
             agents=self.agents, noticing=waking, tracing=tracing,
         )  # fmt: skip
         self._retention = Retention(
-            database=database, layout=layout, scheduler=scheduler, upload_bytes=self._uploads,
-            settings=settings.retention, metrics=metrics.retention,
+            database=database, layout=layout, scheduler=scheduler, images=kept,
+            upload_bytes=self._uploads, settings=settings.retention, metrics=metrics.retention,
             effects_added=waking.effects_added,
         )  # fmt: skip
         self._census = Census(database=database, metrics=metrics.runs)
@@ -458,20 +461,22 @@ async def _open_scheduler(
 
 
 @asynccontextmanager
-async def _open_to_sweep(settings: Settings, layout: StorageLayout) -> AsyncIterator[Scheduler]:
-    """The scheduler alone: nothing is made in the cluster, and nothing is brought to a registry."""
+async def _open_to_sweep(
+    settings: Settings, layout: StorageLayout
+) -> AsyncIterator[tuple[Scheduler, ImageStore]]:
+    """As `_open_scheduler`, with nothing made in the cluster or brought to a registry."""
     engine_id = await asyncio.to_thread(layout.engine_id)
     if settings.scheduling.kind == "container":
         container = from_settings.container_settings(settings.scheduling, engine_id)
         async with open_container_scheduler(container) as scheduler:
-            yield scheduler
+            yield scheduler, scheduler.images
         return
     from appengine_server.scheduling.kubernetes.scheduler import open_kubernetes_scheduler
 
     image = "none" if settings.kubernetes.run_mode == "cluster" else None
     kubernetes = from_settings.kubernetes_scheduler(settings, engine_id, image)
     async with open_kubernetes_scheduler(replace(kubernetes, network_policy=False)) as found:
-        yield found
+        yield found, _registry_images(settings)
 
 
 @asynccontextmanager
@@ -488,7 +493,17 @@ async def _open_kubernetes(
     auth = None if registry is None else pull_secret(registry)
     kubernetes = from_settings.kubernetes_scheduler(settings, engine_id, agent_image, auth)
     async with open_kubernetes_scheduler(kubernetes) as scheduler:
-        yield scheduler, RegistryImages(registry, from_settings.platforms(settings.tasks))
+        yield scheduler, _registry_images(settings)
+
+
+def _registry_images(settings: Settings) -> RegistryImages:
+    registry = from_settings.registry(settings.tasks)
+    return RegistryImages(registry, from_settings.platforms(settings.tasks))
+
+
+def _kept_images(settings: Settings, database: Database, images: ImageStore) -> KeptImages:
+    registry = from_settings.registry(settings.tasks)
+    return KeptImages(database=database, images=images, registry=registry)
 
 
 def _stop(settings: RpcSettings) -> Stop:

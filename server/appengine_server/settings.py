@@ -375,8 +375,8 @@ class RetentionSettings(Room):
     orphans: Seconds = Field(
         default=timedelta(hours=1), ge=timedelta(minutes=1), alias="RETENTION_ORPHANS"
     )
-    """Folders without a row in the database are deleted once they are so many seconds old; at least
-    60, since files come before their row."""
+    """Folders without a row in the database, and images of tasks that failed or are gone, are
+    deleted once they are so many seconds old; at least 60, since files come before their row."""
     interval: Seconds = Field(
         default=timedelta(minutes=5), ge=timedelta(seconds=1), alias="RETENTION_INTERVAL"
     )

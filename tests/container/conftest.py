@@ -89,15 +89,17 @@ async def container_images(
 ) -> AsyncIterator[Images]:
     folder = tmp_path_factory.mktemp("images")
     marker = {"SESSION": uuid4().hex}  # an image of this session alone may be removed in the end
+    archives = image_archives(folder, environment=marker)
+    kept_as = {name: container_scheduler.images.name_of(uuid4()) for name in archives}
     ids = {
-        name: await container_scheduler.images.load(chunks_of(archive))
-        for name, archive in image_archives(folder, environment=marker).items()
+        name: await container_scheduler.images.load(chunks_of(archive), name=kept_as[name])
+        for name, archive in archives.items()
     }
     yield Images(gone=f"sha256:{'1' * 64}", **ids)
     for ref in await container_scheduler.list_attempts():
         await container_scheduler.delete(ref)
-    for image in ids.values():
-        await container_scheduler.images.remove(image)
+    for name in kept_as.values():
+        await container_scheduler.images.remove(name)
 
 
 @pytest.fixture

@@ -12,14 +12,16 @@ import pytest
 from appengine_server.scheduling.container.engine import open_engine
 from appengine_server.scheduling.container.images import ContainerImages
 from appengine_server.scheduling.container.scheduler import ContainerScheduler
-from appengine_server.scheduling.images import ImageRefused, ImageStore
-from appengine_server.scheduling.scheduler import FailureReason, SchedulerUnavailable
+from appengine_server.scheduling.images import ImageInUse, ImageRefused, ImageStore
+from appengine_server.scheduling.scheduler import FailureReason
 
 from tests.container.conftest import chunks_of
 from tests.container.images import Image, busybox_image, write_archive
 from tests.schedulers.bench import Bench
 
 pytestmark = pytest.mark.container
+
+NAME = f"localhost/appengine-task:{uuid4()}"
 
 
 class SourceBroken(Exception):
@@ -51,6 +53,7 @@ async def test_a_loaded_image_has_its_own_id_and_facts(
     progress: list[int] = []
     image = await store.load(
         chunks_of(archive),
+        name=NAME,
         config_digest=made.id.removeprefix("sha256:"),
         on_progress=progress.append,
     )
@@ -63,7 +66,7 @@ async def test_a_loaded_image_has_its_own_id_and_facts(
         assert (facts.entrypoint, facts.command) == (("/bin/sh", "-c"), ("true",))
         assert facts.architecture == made.architecture
     finally:
-        await store.remove(image)
+        await store.remove(NAME)
     assert not await store.exists(image)
 
 
@@ -71,10 +74,10 @@ async def test_the_id_is_found_without_being_told(store: ImageStore, tmp_path: P
     made = unique_image()
     archive = tmp_path / "image.tar"
     write_archive(archive, made, form="docker")
-    image = await store.load(chunks_of(archive))
+    image = await store.load(chunks_of(archive), name=NAME)
     assert await store.exists(image)
-    await store.remove(image)
-    await store.remove(image)
+    assert await store.remove(NAME)
+    assert not await store.remove(NAME)
     assert not await store.exists(image)
 
 
@@ -83,11 +86,11 @@ async def test_an_image_is_named_so_that_pruning_spares_it(
 ) -> None:
     archive = tmp_path / "image.tar"
     write_archive(archive, unique_image(), form="docker")
-    image = await store.load(chunks_of(archive))
+    image = await store.load(chunks_of(archive), name=NAME)
     async with open_engine(engine_url) as engine:
         details = await engine.call("GET", f"images/{image}/json")
         assert details["RepoTags"]
-    await store.remove(image)
+    await store.remove(NAME)
 
 
 async def test_an_image_that_others_have_named_stays_with_them(
@@ -95,12 +98,53 @@ async def test_an_image_that_others_have_named_stays_with_them(
 ) -> None:
     archive, name = tmp_path / "image.tar", f"localhost/users-own-{uuid4().hex[:8]}"
     write_archive(archive, unique_image(), form="docker")
-    image = await store.load(chunks_of(archive))
+    image = await store.load(chunks_of(archive), name=NAME)
     async with open_engine(engine_url) as engine:
         await engine.call("POST", f"images/{image}/tag", repo=name, tag="1")
-        await store.remove(image)
+        await store.remove(NAME)
         assert await store.exists(f"{name}:1")
         await engine.call("DELETE", f"images/{name}:1")
+    assert not await store.exists(image)
+
+
+async def test_an_image_of_several_tasks_goes_with_the_last_of_its_names(
+    store: ImageStore, tmp_path: Path
+) -> None:
+    archive, made = tmp_path / "image.tar", unique_image()
+    write_archive(archive, made, form="docker")
+    names = [store.name_of(uuid4()) for _ in range(2)]
+    images = [
+        await store.load(
+            chunks_of(archive), name=name, config_digest=made.id.removeprefix("sha256:")
+        )
+        for name in names
+    ]
+    assert images == [made.id, made.id]
+    for left, name in zip((True, False), names, strict=True):
+        assert name is not None
+        assert await store.remove(name)
+        assert await store.exists(made.id) is left
+
+
+async def test_an_image_that_goes_while_it_is_loaded_anew_is_kept(
+    store: ImageStore, tmp_path: Path
+) -> None:
+    """The orphan of another task is swept at the worst moment of publishing the same image."""
+    archive, made = tmp_path / "image.tar", unique_image()
+    write_archive(archive, made, form="docker")
+    old, new = f"localhost/appengine-task:{uuid4()}", f"localhost/appengine-task:{uuid4()}"
+    digits = made.id.removeprefix("sha256:")
+    await store.load(chunks_of(archive), name=old, config_digest=digits)
+
+    async def swept_meanwhile() -> AsyncIterator[bytes]:
+        async for chunk in chunks_of(archive):
+            yield chunk
+        await store.remove(old)
+
+    image = await store.load(swept_meanwhile(), name=new, config_digest=digits)
+    assert image == made.id
+    assert await store.exists(new)
+    await store.remove(new)
     assert not await store.exists(image)
 
 
@@ -109,14 +153,14 @@ async def test_an_image_in_use_is_not_removed_yet(
 ) -> None:
     archive = tmp_path / "image.tar"
     write_archive(archive, unique_image(), form="docker")
-    image = await store.load(chunks_of(archive))
+    image = await store.load(chunks_of(archive), name=NAME)
     spec = bench.spec(image=image)
     await bench.scheduler.submit(spec)
-    with pytest.raises(SchedulerUnavailable, match="cannot be removed yet"):
-        await store.remove(image)
+    with pytest.raises(ImageInUse, match="cannot be removed yet"):
+        await store.remove(NAME)
     await bench.ended(spec.ref)
     await bench.scheduler.delete(spec.ref)
-    await store.remove(image)
+    await store.remove(NAME)
     assert not await store.exists(image)
 
 
@@ -125,7 +169,7 @@ async def test_what_is_no_archive_is_refused(store: ImageStore) -> None:
         yield b"this is no tar archive" * 1000
 
     with pytest.raises(ImageRefused) as refused:
-        await store.load(rubbish())
+        await store.load(rubbish(), name=NAME)
     assert refused.value.reason is FailureReason.IMAGE_PUBLISH
 
 
@@ -136,20 +180,20 @@ async def test_what_the_source_raises_comes_out(store: ImageStore) -> None:
         raise SourceBroken
 
     with pytest.raises(SourceBroken):
-        await store.load(broken())
+        await store.load(broken(), name=NAME)
 
 
 async def test_an_image_that_is_not_there_is_said_so(store: ImageStore) -> None:
     missing = f"sha256:{'2' * 64}"
     assert not await store.exists(missing)
-    await store.remove(missing)
+    assert not await store.remove(NAME)
     with pytest.raises(ImageRefused, match="no longer in the engine"):
         await store.inspect(missing)
 
 
 async def test_a_registry_that_does_not_answer_is_a_refusal_to_pull(store: ImageStore) -> None:
     with pytest.raises(ImageRefused) as refused:
-        await store.pull("127.0.0.1:9/nothing/here:1")
+        await store.pull("127.0.0.1:9/nothing/here:1", name=NAME)
     assert refused.value.reason is FailureReason.IMAGE_PULL
 
 

@@ -11,6 +11,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
+from urllib.error import HTTPError
 from uuid import uuid4
 
 import psutil
@@ -154,6 +155,27 @@ def test_a_registry_that_stays_away_is_told_in_the_end(
     assert task.state == FAILED
     assert task.failure.reason == "TIMEOUT"
     assert f"the registry {registry.host} cannot be reached" in task.failure.message
+
+
+def test_the_image_of_a_deleted_task_leaves_registry_and_engine(
+    engine: Engine, registry: ImageRegistry
+) -> None:
+    kept, deleted = (engine.task() for _ in range(2))
+
+    def in_registry(task: task_pb2.Task) -> bool:
+        path = f"default/{task.namespace.replace('.', '/')}/manifests/task-{task.id}"
+        try:
+            return bool(registry.get(path))
+        except HTTPError as answer:
+            answer.close()
+            return False
+
+    assert in_registry(kept)
+    assert in_registry(deleted)
+    engine.client.tasks.delete(deleted.id)
+    wait_for(lambda: not in_registry(deleted) and not engine.has_image(deleted.image))
+    assert in_registry(kept)
+    assert engine.has_image(kept.image)
 
 
 def test_an_image_in_a_registry_becomes_a_task(

@@ -6,12 +6,16 @@ import json
 import os
 import subprocess
 import sys
+from collections.abc import Iterator
 from pathlib import Path
-from uuid import uuid4
+from uuid import UUID, uuid4
 
 import pytest
+from appengine.v1 import task_pb2
+from appengine_client._transfer.source import following_links
 from appengine_client.errors import NotFound
 
+from tests.container.bundles import make_bundle
 from tests.container.engine_server import REAL, Engine, RunState, started, wait_for
 
 pytestmark = REAL
@@ -81,6 +85,73 @@ def test_a_container_of_no_run_is_found_and_removed(engine: Engine) -> None:
     assert engine.containers(run.id) == [container]
     engine.client.runs.cancel(run.id)
     engine.until(run.id, RunState.RUN_STATE_CANCELLED)
+
+
+def create(engine: Engine, namespace: str, version: str) -> task_pb2.Task:
+    """A task whose image is that of all others of the namespace; it is being published."""
+    bundle = make_bundle(
+        engine.folder / f"{version}.zip", namespace=namespace, version=version,
+        files={"same": namespace.encode()},
+    )  # fmt: skip
+    upload = engine.client.uploads.send_bundle(following_links([(bundle.name, bundle)]))
+    return engine.client.tasks.create(upload.id)
+
+
+@pytest.fixture
+def held_engine(engine_url: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Engine]:
+    """A server that sweeps at its start alone, and holds at faults of its folder."""
+    folder = tmp_path_factory.mktemp("held")  # a short name, for the database's socket
+    settings = {"APPENGINE_FAULT_FOLDER": str(folder), "RETENTION_INTERVAL": "3600"}
+    with started(folder, engine_url, settings) as engine:
+        yield engine
+
+
+async def test_an_image_of_no_task_is_found_and_removed_and_no_other(held_engine: Engine) -> None:
+    """One task was deleted in the last moment of its publishing, one is published meanwhile."""
+    engine, folder = held_engine, held_engine.folder
+    armed, held = (folder / f"publish.before_ready.{state}" for state in ("armed", "held"))
+    namespace = f"org.example.o{uuid4().hex[:12]}"
+
+    def is_ready(task: task_pb2.Task) -> bool:
+        return engine.client.tasks.get(task.id).state == task_pb2.TASK_STATE_READY
+
+    used = create(engine, namespace, "1.0.0")
+    wait_for(lambda: is_ready(used))
+    armed.touch()
+    lost = create(engine, namespace, "2.0.0")
+    wait_for(held.exists)
+    engine.client.tasks.delete(lost.id)
+    # as if the server had been paused, and another one had swept meanwhile
+    await engine.fetch("DELETE FROM task_images WHERE task_id = $1", UUID(lost.id))
+    held.unlink()
+    wait_for(lambda: "publish.lost" in engine.server.log.read_text())
+    orphan = f"localhost/appengine-task:{lost.id}"
+    strangers = f"localhost/appengine-task:{uuid4()}", f"localhost/users-own:{uuid4()}"
+    for name in strangers:  # of another engine, and of the user
+        engine.engine("tag", f"localhost/appengine-task:{used.id}", name)
+    assert counts(sweep(engine, "--json")) == {}, "a young one is left alone"
+
+    await engine.fetch("UPDATE task_images SET made_at = now() - interval '1 day'")
+    shown = json.loads(sweep(engine, "--dry-run", "--json").stdout)
+    assert {one["kind"]: one["names"] for one in shown if one["count"]} == {
+        "orphaned images": [orphan]
+    }
+    assert engine.has_image(orphan)
+
+    armed.touch()
+    coming = create(engine, namespace, "3.0.0")
+    wait_for(held.exists)
+    assert counts(sweep(engine, "--json")) == {"orphaned images": 1}
+    assert not engine.has_image(orphan)
+    held.unlink()
+    wait_for(lambda: is_ready(coming))
+    for task in (used, coming):
+        run = engine.client.runs.wait(engine.client.runs.create(task.id, start=True).id)
+        assert run.state == RunState.RUN_STATE_SUCCEEDED, run.failure
+    for name in strangers:
+        assert engine.has_image(name)
+        engine.engine("rmi", name)
+    assert counts(sweep(engine, "--json")) == {}
 
 
 @pytest.mark.parametrize(

@@ -26,7 +26,7 @@ def unique_image() -> Image:
     return busybox_image(entrypoint=["/bin/true"], environment={"ONLY": uuid4().hex})
 
 
-async def loaded(scheduler: ContainerScheduler, archive: Path, architecture: str) -> str:
+async def loaded(scheduler: ContainerScheduler, archive: Path, architecture: str, name: str) -> str:
     wanted = ImageChoice(
         namespace="org.example.task", version="1.0.0", platforms=(f"linux/{architecture}",)
     )
@@ -34,7 +34,7 @@ async def loaded(scheduler: ContainerScheduler, archive: Path, architecture: str
         found = inspect_image_archive(stream, wanted)
     pieces = untagged_archive(lambda: archive.open("rb"), found)
     digits = found.config_digest.removeprefix("sha256:")
-    return await scheduler.images.load(slowly(pieces), config_digest=digits)
+    return await scheduler.images.load(slowly(pieces), name=name, config_digest=digits)
 
 
 async def slowly(pieces: Iterator[bytes]) -> AsyncIterator[bytes]:
@@ -56,8 +56,9 @@ async def test_loading_a_bundle_takes_over_no_name_of_the_users_images(
     users, bundled = unique_image(), unique_image()
     write_archive(tmp_path / "users.tar", users, form="docker", tags=[name])
     write_archive(tmp_path / "image.tar", bundled, form=form, tags=[name], compress=compress)
-    users_id = await store.load(chunks_of(tmp_path / "users.tar"))
-    image = await loaded(container_scheduler, tmp_path / "image.tar", bundled.architecture)
+    ours, others = store.name_of(uuid4()), store.name_of(uuid4())
+    users_id = await store.load(chunks_of(tmp_path / "users.tar"), name=others)
+    image = await loaded(container_scheduler, tmp_path / "image.tar", bundled.architecture, ours)
     try:
         assert image == bundled.id
         async with open_engine(engine_url) as engine:
@@ -67,8 +68,8 @@ async def test_loading_a_bundle_takes_over_no_name_of_the_users_images(
             assert name not in mine["RepoTags"]
             await engine.call("DELETE", f"images/{name}")
     finally:
-        await store.remove(image)
-        await store.remove(users_id)
+        await store.remove(ours)
+        await store.remove(others)
 
 
 @pytest.mark.rule("image.layer-compression")
@@ -90,9 +91,10 @@ async def test_an_image_of_compressed_layers_keeps_its_id(
     index = {"schemaVersion": 2, "manifests": [top]}
     archive = tmp_path / "image.tar"
     archive.write_bytes(tar({**blobs, "index.json": json.dumps(index).encode()}))
-    image = await loaded(container_scheduler, archive, bundled.architecture)
+    name = container_scheduler.images.name_of(uuid4())
+    image = await loaded(container_scheduler, archive, bundled.architecture, name)
     assert image == bundled.id
-    await container_scheduler.images.remove(image)
+    await container_scheduler.images.remove(name)
 
 
 def descriptor(content: bytes, media_type: str) -> dict[str, Any]:

@@ -17,6 +17,8 @@ from appengine_server.storage.layout import StorageLayout
 from appengine_server.storage.limits import UploadLimits
 from appengine_server.storage.quota import FreeSpace
 from appengine_server.storage.uploads import Uploads
+from appengine_server.tasks.kept_images import KeptImages
+from appengine_server.tasks.registry_images import RegistryImages
 
 
 class NoAttempts:
@@ -43,6 +45,7 @@ async def test_only_bytes_of_an_expired_upload_that_became_no_input_are_removed(
         database=database,
         layout=layout,
         scheduler=NoAttempts(),  # type: ignore[arg-type]
+        images=KeptImages(database=database, images=RegistryImages(None, ()), registry=None),
         upload_bytes=upload_bytes,
         settings=RetentionSettings(),
         metrics=Metrics().retention,
@@ -68,6 +71,7 @@ async def test_an_upload_that_nobody_went_on_with_loses_its_bytes(
         database=database,
         layout=layout,
         scheduler=NoAttempts(),  # type: ignore[arg-type]
+        images=KeptImages(database=database, images=RegistryImages(None, ()), registry=None),
         upload_bytes=upload_bytes,
         settings=RetentionSettings(),
         metrics=Metrics().retention,

@@ -11,16 +11,23 @@ import signal
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager
 from pathlib import Path
+from uuid import uuid4
 
 import pytest
 from appengine_server.errors import FailedPrecondition, Unavailable
-from appengine_server.scheduling.images import ImageRefused
+from appengine_server.scheduling.images import ImageRefused, ImageStays
 from appengine_server.scheduling.scheduler import FailureReason, SchedulerUnavailable
 from appengine_server.tasks import skopeo
 from appengine_server.tasks.image_archive import inspect_image_archive
 from appengine_server.tasks.image_layout import ImageArchive, ImageChoice
-from appengine_server.tasks.registry import Registry, push_image, registry_of, repository_of
-from appengine_server.tasks.registry_images import RegistryImages
+from appengine_server.tasks.registry import (
+    Registry,
+    push_image,
+    registry_of,
+    repository_of,
+    task_tag,
+)
+from appengine_server.tasks.registry_images import RegistryImages, remove_pushed
 from appengine_server.tasks.untagged import extract_image
 
 from tests.container.images import Image, digest, tar, write_archive
@@ -152,7 +159,7 @@ async def test_credentials_reach_the_registry(tmp_path: Path) -> None:
             await push(tmp_path, ours(registry))
         assert refused.value.reason == "IMAGE_PUBLISH"
         with pytest.raises(ImageRefused, match="cannot read the image"):
-            await images_of(ours(registry)).pull(image)
+            await images_of(ours(registry)).pull(image, name=None)
 
 
 async def test_a_registry_that_is_down_is_worth_another_try(tmp_path: Path) -> None:
@@ -161,9 +168,13 @@ async def test_a_registry_that_is_down_is_worth_another_try(tmp_path: Path) -> N
     with pytest.raises(Unavailable, match="cannot be reached"):
         await push(tmp_path, away)
     image = f"{away.pull_host}/lab/task@sha256:{'0' * 64}"
-    for call in (images_of(away).exists, images_of(away).pull, images_of(away).remove):
+    for asking in (
+        images_of(away).exists(image),
+        images_of(away).pull(image, name=None),
+        remove_pushed(away, f"{away.push_host}/{NAME}", image.partition("@")[2]),
+    ):
         with pytest.raises(SchedulerUnavailable, match="cannot be reached"):
-            await call(image)
+            await asking
 
 
 @pytest.mark.rule("bundle.pinned-image")
@@ -171,9 +182,9 @@ async def test_images_are_pinned_and_told_of(tmp_path: Path, registry: ImageRegi
     image = await pushed(tmp_path, ours(registry), Entrypoint=["/bin/run"], Cmd=["now"], User="7:8")
     images = images_of(ours(registry))
     by_tag = f"{image.partition('@')[0]}:task-1"
-    assert await images.pull(by_tag) == image
-    assert await images.pull(image) == image
-    assert await images.pull(f"{by_tag}@{image.partition('@')[2]}") == image
+    assert await images.pull(by_tag, name=None) == image
+    assert await images.pull(image, name=None) == image
+    assert await images.pull(f"{by_tag}@{image.partition('@')[2]}", name=None) == image
     facts = await images.inspect(image)
     assert (facts.id, facts.user, facts.os, facts.architecture) == (image, "7:8", "linux", "amd64")
     assert (facts.entrypoint, facts.command) == (("/bin/run",), ("now",))
@@ -185,7 +196,8 @@ async def test_an_image_is_named_as_nodes_reach_it(tmp_path: Path, registry: Ima
     assert image.startswith("registry.inside:5000/shared/org/example/nuclei@sha256:")
     images = images_of(inside)
     assert await images.exists(image)
-    assert await images.pull(f"{registry.host}/shared/org/example/nuclei:task-1") == image
+    tagged = f"{registry.host}/shared/org/example/nuclei:task-1"
+    assert await images.pull(tagged, name=None) == image
 
 
 async def test_an_image_for_other_machines_is_refused(
@@ -201,28 +213,34 @@ async def test_an_image_that_is_not_there_is_refused(registry: ImageRegistry) ->
     images = images_of(ours(registry))
     missing = f"{registry.host}/lab/none:1"
     with pytest.raises(ImageRefused, match="lab/none") as refused:
-        await images.pull(missing)
+        await images.pull(missing, name=None)
     assert refused.value.reason is FailureReason.IMAGE_PULL
     assert not await images.exists(f"{registry.host}/lab/none@sha256:{'0' * 64}")
 
 
-async def test_removing_an_image_takes_ours_and_no_other(
+async def test_a_manifest_goes_unless_others_have_named_it_too(
     tmp_path: Path, registry: ImageRegistry
 ) -> None:
-    images = images_of(ours(registry))
-    mine = await pushed(tmp_path, ours(registry), "lab/mine:task-1")
-    named = await pushed(tmp_path, ours(registry), "lab/named:task-1")
-    await push(tmp_path, ours(registry), "lab/named:stable")
-    for image in (mine, mine, named, "registry.example.org/a/b@sha256:0"):
-        await images.remove(image)  # what is gone already is fine
+    """A registry deletes a manifest with all of its tags, whoever gave them."""
+    images, place = images_of(ours(registry)), ours(registry)
+    tag = task_tag(uuid4())
+    mine = await pushed(tmp_path, place, f"lab/mine:{tag}")
+    named = await pushed(tmp_path, place, f"lab/named:{tag}")
+    await push(tmp_path, place, "lab/named:stable")
+    for image, goes in ((mine, True), (mine, False), (named, False)):
+        name, _, image_digest = image.partition("@")
+        assert await remove_pushed(place, f"{name}:{tag}", image_digest) is goes
     assert not await images.exists(mine)
     assert await images.exists(named)
+    assert await images.exists(f"{registry.host}/lab/named:stable")
 
 
-async def test_a_registry_that_deletes_nothing_is_let_be(tmp_path: Path) -> None:
+async def test_a_registry_that_deletes_nothing_says_so(tmp_path: Path) -> None:
     with running_registry(tmp_path, deletes=False) as registry:
         image = await pushed(tmp_path, ours(registry))
-        await images_of(ours(registry)).remove(image)
+        name, _, image_digest = image.partition("@")
+        with pytest.raises(ImageStays, match="REGISTRY_STORAGE_DELETE_ENABLED=true"):
+            await remove_pushed(ours(registry), f"{name}:task-1", image_digest)
         assert await images_of(ours(registry)).exists(image)
 
 
@@ -248,6 +266,16 @@ async def test_skopeo_ends_with_the_push_and_shows_no_secret(tmp_path: Path) -> 
         with pytest.raises(asyncio.CancelledError):
             await work
         assert skopeo_children() == []
+
+
+async def test_a_registry_that_is_silent_is_out_of_reach_after_a_while(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(skopeo, "_ASKING", "--command-timeout=1s")
+    async with silent_registry() as (host, _):
+        silent = registry_of(f"http://{host}", None, "", "")
+        with pytest.raises(SchedulerUnavailable, match="cannot be reached"):
+            await remove_pushed(silent, f"{host}/{NAME}", f"sha256:{'0' * 64}")
 
 
 async def test_a_skopeo_that_is_killed_is_worth_another_try(tmp_path: Path) -> None:

@@ -27,6 +27,8 @@ from appengine_server.storage.layout import StorageLayout
 from appengine_server.storage.limits import UploadLimits
 from appengine_server.storage.quota import FreeSpace
 from appengine_server.storage.uploads import Uploads
+from appengine_server.tasks.kept_images import KeptImages
+from appengine_server.tasks.registry_images import RegistryImages
 
 pytestmark = pytest.mark.timeout(120)  # some fill the database first
 
@@ -54,6 +56,7 @@ class Bench:
         self.layout = StorageLayout(folder)
         self.layout.prepare()
         self.scheduler = Attempts()
+        self.images = KeptImages(database=database, images=RegistryImages(None, ()), registry=None)
         self.metrics = Metrics()
         self.effects = 0
         self.task_id = uuid4()
@@ -64,6 +67,7 @@ class Bench:
         return Retention(
             database=self.database, layout=self.layout,
             scheduler=self.scheduler,  # type: ignore[arg-type]
+            images=self.images,
             upload_bytes=Uploads(self.layout, UploadLimits(), space),
             settings=RetentionSettings(**given),  # type: ignore[arg-type]
             metrics=self.metrics.retention, effects_added=self.note_effects,

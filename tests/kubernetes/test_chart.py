@@ -275,6 +275,17 @@ def test_the_namespace_of_tasks_enforces_the_restricted_standard(helm: Helm) -> 
     assert of_kind(given, "Namespace") == []
 
 
+def test_the_notes_say_what_an_uninstall_leaves(helm: Helm) -> None:
+    def notes(values: dict[str, Any]) -> str:
+        return helm.run("install", "app-engine", CHART, "--dry-run=client", "--namespace", "engine",
+                        values=values)  # fmt: skip
+
+    given = notes({**BUNDLED, "tasks": {"createNamespace": False, "namespace": "there"}})
+    remove = "kubectl --namespace there delete jobs,secrets --selector appengine.engine="
+    assert remove in given
+    assert "uninstall` leaves" not in notes(BUNDLED)
+
+
 def test_cert_manager_makes_the_certificate_for_every_name_of_the_service(helm: Helm) -> None:
     objects = helm.objects(EVERYTHING)
     spec = named(objects, "Certificate", "app-engine")["spec"]

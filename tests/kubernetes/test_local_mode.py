@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 import os
+import subprocess
 import time
 from collections.abc import Iterator
+from uuid import uuid4
 
 import pytest
+from appengine.v1 import task_pb2
 
+from tests.container.bundles import make_bundle
 from tests.container.engine_server import Engine, FailureReason, RunState, wait_for
 from tests.kubernetes.cluster.cluster import Cluster
 from tests.kubernetes.engines import left_over, started_on
@@ -34,6 +38,38 @@ def test_a_run_ends_well_and_leaves_nothing_behind(
     assert engine.outputs(run)["count"].integer == 7
     assert engine.log(run) == b"done\n"
     wait_for(lambda: not left_over(cluster, session_namespace, run.id))
+
+
+def test_a_deleted_task_takes_its_image_along_and_that_of_no_other(engine: Engine) -> None:
+    """Three tasks of the same bytes, the last of them made from the image of the second."""
+    namespace = f"org.example.s{uuid4().hex[:12]}"
+
+    def upload(version: str) -> task_pb2.Task:
+        path = engine.folder / f"{version}.zip"
+        files = {"same": namespace.encode()}
+        make_bundle(path, namespace=namespace, version=version, files=files)
+        return engine.client.tasks.upload(path)
+
+    def delete(task: task_pb2.Task) -> None:
+        engine.client.tasks.delete(task.id)
+        wait_for(lambda: not (engine.server.storage / "tasks" / task.id).exists())
+
+    one, two = upload("1.0.0"), upload("2.0.0")
+    assert one.image != two.image, "each has a manifest of its own"
+    descriptor = engine.client.tasks.descriptor(two.id).replace(b"2.0.0", b"3.0.0")
+    three = engine.client.tasks.create_from_image(descriptor, two.image)
+    wait_for(lambda: engine.client.tasks.get(three.id).image == two.image)
+    delete(one)
+    wait_for(lambda: not is_in_registry(one.image))
+    delete(two)
+    run = engine.client.runs.wait(engine.client.runs.create(three.id, start=True).id)
+    assert run.state == RunState.RUN_STATE_SUCCEEDED, run.failure
+    assert is_in_registry(two.image)
+
+
+def is_in_registry(image: str) -> bool:
+    command = ["skopeo", "inspect", "--raw", "--tls-verify=false", f"docker://{image}"]
+    return subprocess.run(command, capture_output=True, check=False).returncode == 0
 
 
 def test_inputs_and_outputs_are_the_same_files_for_server_and_task(engine: Engine) -> None:

@@ -11,6 +11,7 @@ from contextlib import asynccontextmanager
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
+from uuid import uuid4
 
 from appengine_server import from_settings
 from appengine_server.checks.check import (
@@ -165,7 +166,9 @@ async def _pulled_by_engine(surroundings: Surroundings, image: str) -> str | Non
         async with open_engine(surroundings.settings.scheduling.container_engine) as found:
             images = ContainerImages(found)
             try:
-                await images.remove(await images.pull(image))
+                name = images.name_of(uuid4())
+                await images.pull(image, name=name)
+                await images.remove(name)
             except ImageRefused as error:
                 return str(error)
     except SchedulerUnavailable as error:

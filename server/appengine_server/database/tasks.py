@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from enum import StrEnum
 from uuid import UUID
 
 from appengine_server.database.pool import Connection, Record
@@ -61,10 +60,6 @@ _CLAIM = f"""
                     AND (lease_owner = $1 OR lease_expires_at IS NULL OR lease_expires_at < now())
                   ORDER BY created_at LIMIT 1 FOR UPDATE SKIP LOCKED)
     RETURNING {_TASK}, fence"""
-
-_IMAGE_USE = """
-    SELECT EXISTS (SELECT 1 FROM tasks WHERE image = $1 AND id <> $2) AS shared,
-           EXISTS (SELECT 1 FROM tasks WHERE state = 'PUBLISHING') AS publishing"""
 
 _PROGRESS = f"""
     WITH t AS (
@@ -248,31 +243,6 @@ async def deletable(connection: Connection) -> list[TaskRecord]:
 async def delete(connection: Connection, task_id: UUID) -> None:
     """Remove the row of a task without runs."""
     await connection.execute("DELETE FROM tasks WHERE id = $1 AND state = 'DELETING'", task_id)
-
-
-class ImageUse(StrEnum):
-    """Who else needs the image of a task that goes."""
-
-    SHARED = "SHARED"
-    """Another task: the image stays."""
-    UNKNOWN = "UNKNOWN"
-    """Perhaps one whose image is being published: it is known once that has ended."""
-    ALONE = "ALONE"
-    """Nobody: the image goes first, and the row then."""
-
-
-async def leave_image(connection: Connection, task_id: UUID, image: str) -> ImageUse:
-    """Say who else needs the image, and remove the row of a task that goes if another one does.
-
-    Of several tasks that go at once the last one is left alone with it. Needs a transaction.
-    """
-    await connection.execute("SELECT pg_advisory_xact_lock(hashtextextended($1, 0))", image)
-    others = await connection.fetchrow(_IMAGE_USE, image, task_id)
-    assert others is not None
-    if others["shared"]:
-        await delete(connection, task_id)
-        return ImageUse.SHARED
-    return ImageUse.UNKNOWN if others["publishing"] else ImageUse.ALONE
 
 
 async def existing(connection: Connection, task_ids: Collection[UUID]) -> set[UUID]:

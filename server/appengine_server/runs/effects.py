@@ -20,7 +20,6 @@ from appengine_contract.problems import Problem
 from appengine_server.database import attempts, outbox, runs, tasks, uploads
 from appengine_server.database.pool import Connection, Database
 from appengine_server.database.records import Json, OutboxRow, RunState
-from appengine_server.database.tasks import ImageUse
 from appengine_server.errors import Unavailable
 from appengine_server.faultpoints import FaultPoints
 from appengine_server.problems_json import problem_json
@@ -28,7 +27,6 @@ from appengine_server.runs.absence import show_absence
 from appengine_server.runs.agents import Agents
 from appengine_server.runs.state import ATTEMPT_GOES_ON
 from appengine_server.runs.submission import Submission
-from appengine_server.scheduling.images import ImageStore
 from appengine_server.scheduling.scheduler import (
     AttemptRef,
     Failure,
@@ -40,6 +38,7 @@ from appengine_server.scheduling.scheduler import (
 from appengine_server.storage.layout import StorageLayout
 from appengine_server.storage.quota import is_full
 from appengine_server.storage.uploads import Uploads
+from appengine_server.tasks.kept_images import KeptImages
 from appengine_server.tasks.tasks import REMOVE_TASK, REMOVE_UPLOAD
 from appengine_server.tracing import Tracing
 
@@ -91,7 +90,7 @@ class Effects:
         database: Database,
         layout: StorageLayout,
         scheduler: Scheduler,
-        images: ImageStore,
+        images: KeptImages,
         upload_bytes: Uploads,
         submission: Submission,
         agents: Agents,
@@ -334,21 +333,12 @@ class Effects:
             if task.upload_id is not None:
                 await self._upload_bytes.remove(str(task.upload_id))
             await asyncio.to_thread(self._layout.remove_task, task.id)
-            if task.image is not None:
-                await self._remove_image(task.id, task.image)
+            if task.image is not None:  # or somebody may still be making one, and it is swept
+                await self._images.remove_of(task.id)
             async with self._database.connection() as connection:
                 if task.upload_id is not None:
                     await uploads.release(connection, task.upload_id)
                 await tasks.delete(connection, task.id)
-
-    async def _remove_image(self, task_id: UUID, image: str) -> None:
-        """Remove the image of a task that goes, if it is the last one that needs it."""
-        async with self._database.transaction() as connection:
-            use = await tasks.leave_image(connection, task_id, image)
-        if use is ImageUse.UNKNOWN:
-            raise SchedulerUnavailable("another image is being published, which may be the same")
-        if use is ImageUse.ALONE:
-            await self._images.remove(image)
 
 
 def _ref(subject: Json) -> AttemptRef:

@@ -19,12 +19,15 @@ from appengine_server.runs.sweeps import (
     FinishedRuns,
     OrphanedAttempts,
     OrphanedFolders,
+    OrphanedImages,
+    SomeLeft,
     Sweep,
 )
 from appengine_server.scheduling.scheduler import Scheduler, SchedulerUnavailable
 from appengine_server.settings import RetentionSettings
 from appengine_server.storage.layout import StorageLayout
 from appengine_server.storage.uploads import Uploads
+from appengine_server.tasks.kept_images import KeptImages
 
 log = structlog.get_logger(__name__)
 
@@ -42,6 +45,8 @@ class Swept:
     count: int
     names: Sequence[str]
     """The first of them."""
+    left: str = ""
+    """Why there may be more that could not be removed now."""
 
 
 class Retention:
@@ -53,6 +58,7 @@ class Retention:
         database: Database,
         layout: StorageLayout,
         scheduler: Scheduler,
+        images: KeptImages,
         upload_bytes: Uploads,
         settings: RetentionSettings,
         metrics: RetentionMetrics,
@@ -61,10 +67,12 @@ class Retention:
         self._database = database
         self._layout = layout
         self._scheduler = scheduler
+        self._images = images
         self._upload_bytes = upload_bytes
         self._settings = settings
         self._metrics = metrics
         self._effects_added = effects_added
+        self._told_left: dict[str, str] = {}
 
     async def sweep_forever(self) -> None:
         """Sweep at the start and then at intervals; a job."""
@@ -84,20 +92,39 @@ class Retention:
 
     async def look(self) -> Sequence[Swept]:
         """What a sweep would remove now; changes nothing. Raises as `sweep`."""
-        return [
-            Swept(kind=one.name, count=await one.count(), names=[n async for n in one.look()])
-            for one in self._sweeps()
-        ]
+        return [await self._look(one) for one in self._sweeps()]
+
+    @staticmethod
+    async def _look(sweep: Sweep) -> Swept:
+        names, left = [], ""
+        try:
+            async for name in sweep.look():
+                names.append(name)
+        except SomeLeft as error:
+            left = str(error)
+        # A look shows so many at least, if there are.
+        count = len(names) if left or len(names) < _NAMED else await sweep.count()
+        return Swept(kind=sweep.name, count=count, names=names, left=left)
 
     async def _sweep(self, sweep: Sweep) -> Swept:
-        count, names = 0, []
-        async for name in sweep.sweep():
-            log.info("sweep.removed", kind=sweep.name, name=name)
-            self._metrics.swept(sweep.name)
-            count += 1
-            if count <= _NAMED:
-                names.append(name)
-        return Swept(kind=sweep.name, count=count, names=names)
+        count, names, left = 0, [], ""
+        try:
+            async for name in sweep.sweep():
+                log.info("sweep.removed", kind=sweep.name, name=name)
+                self._metrics.swept(sweep.name)
+                count += 1
+                if count <= _NAMED:
+                    names.append(name)
+        except SomeLeft as error:
+            left = str(error)
+        self._tell_left(sweep.name, left)
+        return Swept(kind=sweep.name, count=count, names=names, left=left)
+
+    def _tell_left(self, kind: str, why: str) -> None:
+        """Warn of what could not be removed, once and not with every sweep."""
+        if why and why != self._told_left.get(kind):
+            log.warning("sweep.left", kind=kind, why=why)
+        self._told_left[kind] = why
 
     def _sweeps(self) -> Iterator[Sweep]:
         """All kinds, in the order in which they are swept."""
@@ -124,3 +151,4 @@ class Retention:
             older_than=given.orphans,
         )  # fmt: skip
         yield OrphanedAttempts(database, self._scheduler)
+        yield OrphanedImages(self._images, given.orphans)

@@ -18,15 +18,23 @@ from uuid import UUID
 from appengine_server.database import attempts, outbox, retention, tasks, uploads
 from appengine_server.database.pool import Connection, Database
 from appengine_server.runs.pace import Pace
-from appengine_server.scheduling.scheduler import AttemptRef, Scheduler
+from appengine_server.scheduling.images import ImageInUse, ImageStays
+from appengine_server.scheduling.scheduler import AttemptRef, Scheduler, SchedulerUnavailable
 from appengine_server.storage.layout import StorageLayout
 from appengine_server.storage.uploads import Uploads
+from appengine_server.tasks.kept_images import KeptImages
 from appengine_server.tasks.tasks import REMOVE_TASK
 
 T = TypeVar("T")
 
 _SHOWN = 1000
 _FOLDERS_AT_ONCE = 500
+_MOST_REFUSED = 10
+"""Images that a registry does not remove, in one sweep: it mostly says so to all of them."""
+
+
+class SomeLeft(Exception):
+    """Why a kind was not swept to its end. The next sweep goes on; other kinds do not wait."""
 
 
 class Sweep(Protocol):
@@ -35,13 +43,13 @@ class Sweep(Protocol):
     name: str
 
     async def count(self) -> int:
-        """How many there are now."""
+        """How many there are now. Raises SomeLeft where nobody can tell."""
 
     def look(self) -> AsyncIterator[str]:
-        """The names of the first of them."""
+        """The names of the first of them. Raises as `count`."""
 
     def sweep(self) -> AsyncIterator[str]:
-        """Remove them, and give the name of each."""
+        """Remove them, and give the name of each. May raise SomeLeft in the end."""
 
 
 class FinishedRuns:
@@ -273,6 +281,47 @@ class OrphanedAttempts:
         async with self._database.connection() as connection:
             awaited = await attempts.awaited(connection, found)
         return [ref for key, ref in found.items() if key not in awaited]
+
+
+class OrphanedImages:
+    """Images of tasks that failed or are gone: of servers that died or a registry that was away."""
+
+    name = "orphaned images"
+
+    def __init__(self, images: KeptImages, older_than: timedelta) -> None:
+        self._images = images
+        self._older_than = older_than
+
+    async def count(self) -> int:
+        """How many there are now."""
+        return len([name async for name in self.look()])
+
+    async def look(self) -> AsyncIterator[str]:
+        """All of them that are there."""
+        for image in await self._images.orphans(self._older_than):
+            try:
+                there = await self._images.is_there(image)
+            except (ImageStays, SchedulerUnavailable) as error:
+                raise SomeLeft(str(error)) from error
+            if there:
+                yield image.name
+
+    async def sweep(self) -> AsyncIterator[str]:
+        """Remove them, as far as their places do so now."""
+        left: list[str] = []
+        for image in await self._images.orphans(self._older_than):
+            try:
+                if await self._images.remove(image):
+                    yield image.name
+            except (ImageStays, ImageInUse) as error:
+                left.append(str(error))
+                if len(left) == _MOST_REFUSED:
+                    break
+            except SchedulerUnavailable as error:
+                left.append(str(error))
+                break
+        if left:
+            raise SomeLeft(left[-1])
 
 
 def _batches(items: Iterable[T], size: int) -> Iterator[list[T]]:

@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass
 from typing import Protocol
+from uuid import UUID
 
-from appengine_server.scheduling.scheduler import FailureReason
+from appengine_server.scheduling.scheduler import FailureReason, SchedulerUnavailable
 
 NO_COMMAND = "the image says no command to run: give it an ENTRYPOINT or CMD"
 """Why an image without a program of its own is refused, in the same words by whoever finds it."""
@@ -39,17 +40,33 @@ class ImageRefused(Exception):
         self.message = message
 
 
+class ImageStays(Exception):
+    """The place of an image does not remove it. `str` of it says what to change there."""
+
+
+class ImageInUse(SchedulerUnavailable):
+    """A container still uses the image, which can be removed once that is gone."""
+
+
 class ImageStore(Protocol):
     """Keeps the images of tasks. Every method may raise SchedulerUnavailable: then try again."""
+
+    def name_of(self, task_id: UUID) -> str | None:
+        """The name that keeps the image of a task here; None where nothing is kept for tasks.
+
+        It is of one task alone, so that an image goes with the last of the tasks that have it.
+        """
+        ...
 
     async def load(
         self,
         archive: AsyncIterator[bytes],
         *,
+        name: str | None,
         config_digest: str | None = None,
         on_progress: OnProgress | None = None,
     ) -> str:
-        """Keep the image of a `docker save` archive and answer its id.
+        """Keep the image of a `docker save` archive under a name of `name_of`; answer its id.
 
         The archive must hold one image and no tags: they would be taken over. `config_digest`
         (64 hexadecimal digits, of the image's config) finds the image where the engine's answer
@@ -61,17 +78,20 @@ class ImageStore(Protocol):
         """Tell whether runs can use the image: it may have been pruned behind our back."""
         ...
 
-    async def pull(self, reference: str) -> str:
-        """Fetch an image from its registry and answer its id. Raises ImageRefused."""
+    async def pull(self, reference: str, *, name: str | None) -> str:
+        """Fetch an image from its registry, keep it under a name of `name_of`; answer its id.
+
+        Raises ImageRefused.
+        """
         ...
 
     async def inspect(self, image: str) -> ImageFacts:
         """Say what the image is. Raises ImageRefused where it is not here."""
         ...
 
-    async def remove(self, image: str) -> None:
-        """Give the image up. OK if it is gone; what others have named stays.
+    async def remove(self, name: str) -> bool:
+        """Take a name of `name_of` away; an image without another name goes. False if it is gone.
 
-        Raises SchedulerUnavailable while a container still uses it.
+        Raises ImageInUse while a container still uses it.
         """
         ...

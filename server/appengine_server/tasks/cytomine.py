@@ -184,7 +184,9 @@ class CytomineImport:
         if not old.image_name:
             return "", (_problem("IMAGE_MISSING", "the database names no image", "image_name"),)
         try:
-            image = await self._images.pull(f"{self._registry.push_host}/{old.image_name}")
+            image = await self._images.pull(
+                f"{self._registry.push_host}/{old.image_name}", name=None
+            )
             facts = await self._images.inspect(image)
         except ImageRefused as refusal:
             return "", (_problem(refusal.reason.value, refusal.message, "image_name"),)

@@ -11,7 +11,7 @@ import asyncio
 import contextlib
 import shutil
 from collections.abc import AsyncIterator, Awaitable, Callable, Generator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import timedelta
 from pathlib import Path
 from typing import Any, TypeVar
@@ -20,9 +20,10 @@ from uuid import UUID, uuid4
 import structlog
 from appengine_contract.problems import ContractError, Problem
 
-from appengine_server.database import outbox, tasks
+from appengine_server.database import outbox, task_images, tasks
 from appengine_server.database.pool import Database
 from appengine_server.database.records import TaskRecord
+from appengine_server.database.task_images import TaskImage
 from appengine_server.errors import AppEngineError, Unavailable
 from appengine_server.faultpoints import FaultPoints
 from appengine_server.problems_json import problem_json
@@ -32,8 +33,14 @@ from appengine_server.storage.layout import StorageLayout
 from appengine_server.tasks.image_archive import inspect_image_archive
 from appengine_server.tasks.image_layout import ImageArchive, ImageChoice
 from appengine_server.tasks.image_user import numeric_user
-from appengine_server.tasks.registry import Registry, push_image, repository_of
-from appengine_server.tasks.registry_images import TAG
+from appengine_server.tasks.kept_images import KeptImages
+from appengine_server.tasks.registry import (
+    TASK_ANNOTATION,
+    Registry,
+    push_image,
+    repository_of,
+    task_tag,
+)
 from appengine_server.tasks.skopeo import Meter
 from appengine_server.tasks.tasks import REMOVE_UPLOAD, bundle_path
 from appengine_server.tasks.untagged import extract_image, untagged_archive
@@ -73,6 +80,8 @@ class _Progress:
     """Nobody waits for the work any more: threads that still do it end at their next piece."""
     waits_because: str = ""
     """Why the last try to reach a registry or an engine failed."""
+    noted: list[TaskImage] = field(default_factory=list)
+    """What was made, or is being made."""
 
     def at(self, done_bytes: int) -> None:
         """Say how far the work is."""
@@ -99,12 +108,14 @@ class Publisher:
         database: Database,
         layout: StorageLayout,
         images: ImageStore,
+        kept: KeptImages,
         settings: PublishSettings,
         faults: FaultPoints,
     ) -> None:
         self._database = database
         self._layout = layout
         self._images = images
+        self._kept = kept
         self._settings = settings
         self._faults = faults
         self._woken = asyncio.Event()
@@ -166,7 +177,7 @@ class Publisher:
         try:
             image, user = await self._watched(task, fence, progress)
         except _Lost:
-            log.info("publish.lost")
+            await self._note_again(progress)
         except ImageRefused as refusal:
             await self._fail(task, fence, _problem(refusal.reason.value, refusal.message))
         except ContractError as refusal:
@@ -189,10 +200,33 @@ class Publisher:
                 "ask the administrator to look at its log."))  # fmt: skip
         else:
             await self._faults.reach("publish.before_ready")
-            async with self._database.transaction() as connection:
-                if await tasks.set_ready(connection, task.id, fence=fence, image=image, user=user):
-                    await _drop_upload(connection, task)
-                    log.info("publish.ready", image=image)
+            await self._finish(task, fence, progress, image, user)
+
+    async def _finish(
+        self, task: TaskRecord, fence: int, progress: _Progress, image: str, user: str | None
+    ) -> None:
+        async with self._database.transaction() as connection:
+            goes = await task_images.is_going(connection, task.id, image)
+            ready = not goes and await tasks.set_ready(
+                connection, task.id, fence=fence, image=image, user=user
+            )
+            if ready:
+                await _drop_upload(connection, task)
+        if ready:
+            log.info("publish.ready", image=image)
+        elif goes:
+            await self._fail(task, fence, _problem(
+                FailureReason.IMAGE_PULL.value, f"the image {image} was made for another task and "
+                "is removed with it: push it under a name of your own, or upload the task",
+            ))  # fmt: skip
+        else:
+            await self._note_again(progress)
+
+    async def _note_again(self, progress: _Progress) -> None:
+        """Another server has the task, or it is gone: what was made late may be noted no more."""
+        log.info("publish.lost")
+        for image in progress.noted:
+            await self._kept.note(image)
 
     async def _watched(
         self, task: TaskRecord, fence: int, progress: _Progress
@@ -230,7 +264,7 @@ class Publisher:
         self, task: TaskRecord, fence: int, progress: _Progress
     ) -> tuple[str, str | None]:
         if task.image_reference is not None:
-            return await self._patiently(progress, lambda: self._pull(task))
+            return await self._patiently(progress, lambda: self._refer(task, progress))
         archive = await asyncio.to_thread(self._inspect, task, progress)
         _check_command(archive.entrypoint + archive.command)
         user = await asyncio.to_thread(self._user, task, archive, progress)
@@ -240,7 +274,7 @@ class Publisher:
         folder = self._layout.task(task.id) / f"{_FOLDER}{fence}"
         reference = await self._push(task, archive, self._settings.registry, folder, progress)
         log.info("publish.pushed", image=reference)
-        return await self._patiently(progress, lambda: self._images.pull(reference)), user
+        return await self._patiently(progress, lambda: self._pull(task, reference, progress)), user
 
     async def _patiently(self, progress: _Progress, work: Callable[[], Awaitable[T]]) -> T:
         """Try again while something is out of reach; whoever waits for progress ends it."""
@@ -252,9 +286,23 @@ class Publisher:
                 log.warning("publish.waits", error=str(error))
             await asyncio.sleep(_TRY_AGAIN_SECONDS)
 
-    async def _pull(self, task: TaskRecord) -> tuple[str, str]:
+    async def _note(self, image: TaskImage, progress: _Progress) -> None:
+        progress.noted.append(image)
+        await self._kept.note(image)
+
+    async def _name(self, task: TaskRecord, progress: _Progress) -> str | None:
+        """The name that the image is kept under where it runs; it is noted first."""
+        name = self._images.name_of(task.id)
+        if name is not None:
+            await self._note(TaskImage(task_id=task.id, name=name, pinned=None), progress)
+        return name
+
+    async def _pull(self, task: TaskRecord, reference: str, progress: _Progress) -> str:
+        return await self._images.pull(reference, name=await self._name(task, progress))
+
+    async def _refer(self, task: TaskRecord, progress: _Progress) -> tuple[str, str]:
         assert task.image_reference is not None
-        image = await self._images.pull(task.image_reference)
+        image = await self._pull(task, task.image_reference, progress)
         facts = await self._images.inspect(image)
         _check_command(facts.entrypoint + facts.command)
         return image, facts.user
@@ -284,8 +332,9 @@ class Publisher:
             on_progress=lambda done: progress.at(task.total_bytes + done),
         )
         return await self._images.load(
-            _in_thread(pieces), config_digest=archive.config_digest.removeprefix("sha256:")
-        )
+            _in_thread(pieces), name=await self._name(task, progress),
+            config_digest=archive.config_digest.removeprefix("sha256:"),
+        )  # fmt: skip
 
     async def _push(
         self,
@@ -296,18 +345,22 @@ class Publisher:
         progress: _Progress,
     ) -> str:
         repository = repository_of(task.project, task.namespace)
+        name = f"{repository}:{task_tag(task.id)}"
         image, temporary = folder / "image", folder / "temporary"
         meter = Meter(image, lambda done: progress.at(3 * task.total_bytes // 2 + done // 2))
         try:
             digest = await asyncio.to_thread(self._extract, task, archive, folder, progress)
             await self._faults.reach("publish.extracted")
+            made = TaskImage(
+                task_id=task.id,
+                name=f"{registry.push_host}/{name}",
+                pinned=f"{repository}@{digest}",
+            )
+            await self._note(made, progress)
             await self._patiently(
                 progress,
-                lambda: push_image(
-                    image, registry, f"{repository}:{TAG}{task.id}",
-                    temporary=temporary, meter=meter,
-                ),
-            )  # fmt: skip
+                lambda: push_image(image, registry, name, temporary=temporary, meter=meter),
+            )
         finally:
             await asyncio.to_thread(shutil.rmtree, folder, ignore_errors=True)
         return registry.reference(repository, digest)
@@ -323,6 +376,7 @@ class Publisher:
             lambda: self._open(task),
             archive,
             folder / "image",
+            annotations={TASK_ANNOTATION: str(task.id)},
             keep_free_bytes=self._settings.keep_free_bytes,
             on_progress=lambda done: progress.at(task.total_bytes + done // 2),
         )

@@ -6,12 +6,18 @@ import json
 import re
 from dataclasses import dataclass
 from pathlib import Path
+from uuid import UUID
 
 from appengine_server.errors import FailedPrecondition, Unavailable
 from appengine_server.tasks import skopeo
 from appengine_server.tasks.entry_names import shown
 
 _LONGEST_REPOSITORY = 255
+_TASK_TAG = re.compile(r"task-[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}")
+
+TASK_ANNOTATION = "org.cytomine.appengine.task"
+"""In each manifest that we push for a task: so no two tasks share one, which could only be deleted
+for both, and an image that was decided to go can never be that of a task to come."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -78,6 +84,16 @@ def repository_of(project: str, namespace: str) -> str:
         message = f"{shown(repository)}: registries allow {_LONGEST_REPOSITORY} characters"
         raise FailedPrecondition(message, reason="IMAGE_NAME")
     return repository
+
+
+def task_tag(task_id: UUID) -> str:
+    """The tag of a task's image. It keeps the registry from collecting it; runs use the digest."""
+    return f"task-{task_id}"
+
+
+def is_task_tag(tag: str) -> bool:
+    """Whether a server like this one gave it to the image of a task."""
+    return _TASK_TAG.fullmatch(tag) is not None
 
 
 def _legal_part(part: str) -> str:

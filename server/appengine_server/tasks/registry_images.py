@@ -6,21 +6,15 @@ import hashlib
 import json
 from collections.abc import AsyncIterator, Awaitable, Callable
 from typing import TypeVar
-
-import structlog
+from uuid import UUID
 
 from appengine_server.errors import FailedPrecondition
-from appengine_server.scheduling.images import ImageFacts, ImageRefused, OnProgress
+from appengine_server.scheduling.images import ImageFacts, ImageRefused, ImageStays, OnProgress
 from appengine_server.scheduling.scheduler import FailureReason, SchedulerUnavailable
 from appengine_server.tasks import skopeo
-from appengine_server.tasks.registry import Registry
-
-log = structlog.get_logger(__name__)
+from appengine_server.tasks.registry import Registry, is_task_tag
 
 T = TypeVar("T")
-
-TAG = "task-"
-"""Tags of the images that we push begin so; an image that others named too stays theirs."""
 
 
 class RegistryImages:
@@ -33,10 +27,14 @@ class RegistryImages:
         self._registry = registry
         self._platforms = platforms
 
+    def name_of(self, task_id: UUID) -> None:
+        """Nothing is kept for tasks: what is pulled stays where it is."""
+
     async def load(
         self,
         archive: AsyncIterator[bytes],
         *,
+        name: str | None,
         config_digest: str | None = None,
         on_progress: OnProgress | None = None,
     ) -> str:
@@ -57,14 +55,14 @@ class RegistryImages:
             raise _unavailable(error) from error
         return True
 
-    async def pull(self, reference: str) -> str:
+    async def pull(self, reference: str, *, name: str | None) -> str:
         """Pin the image by its digest; nodes fetch it when they need it."""
-        name, digest = _parted(reference)
+        repository, digest = _parted(reference)
         # skopeo takes no reference that has both a tag and a digest
-        place = self._place(f"{name}@{digest}" if digest else reference)
+        place = self._place(f"{repository}@{digest}" if digest else reference)
         found = await self._read(skopeo.manifest, place, reference)
         digest = digest or f"sha256:{hashlib.sha256(found).hexdigest()}"
-        return self._as_nodes_name_it(f"{name}@{digest}")
+        return self._as_nodes_name_it(f"{repository}@{digest}")
 
     async def inspect(self, image: str) -> ImageFacts:
         """Say what the image is, on the best platform that it has."""
@@ -79,20 +77,9 @@ class RegistryImages:
         assert refused is not None
         raise refused
 
-    async def remove(self, image: str) -> None:
-        """Delete the manifest, where it is ours alone and the registry deletes at all."""
-        if self._registry is None or not self._registry.holds(image):
-            return
-        repository, digest = _parted(image)
-        try:
-            tags = await _asked(skopeo.tags, self._place(repository))
-            if digest is None or not tags or not all(tag.startswith(TAG) for tag in tags):
-                return
-            await _asked(skopeo.delete, self._place(image))
-        except skopeo.SkopeoFailed as error:
-            if error.out_of_reach:
-                raise _unavailable(error) from error
-            log.info("registry.keeps_image", image=image, error=error.message)
+    async def remove(self, name: str) -> bool:
+        """Nothing was kept."""
+        return False
 
     def _place(self, image: str) -> skopeo.Place:
         if self._registry is not None and self._registry.holds(image):
@@ -133,6 +120,69 @@ class RegistryImages:
             ) from error
 
 
+async def has_pushed(registry: Registry, name: str) -> bool:
+    """Whether an image that we pushed as `name` is there. Raises as `remove_pushed`."""
+    try:
+        return await RegistryImages(registry, ()).exists(name)
+    except ImageRefused as error:
+        raise ImageStays(error.message) from error
+
+
+async def remove_pushed(registry: Registry, name: str, digest: str) -> bool:
+    """Delete the manifest that we pushed as `name`, unless others have named it too.
+
+    False if it is theirs now, or gone. Raises ImageStays where the registry does not delete it, and
+    SchedulerUnavailable where it cannot be reached.
+    """
+    repository, tag = _tagged(name)
+    try:
+        # NB: a manifest can only be deleted with all of its names.
+        if await _has_other_name(registry, repository, tag, digest):
+            return False
+        await _asked(skopeo.delete, registry.place(f"{repository}@{digest}"))
+    except ImageRefused as error:  # skopeo is missing
+        raise ImageStays(error.message) from error
+    except skopeo.SkopeoFailed as error:
+        if error.absent:
+            return False
+        if error.out_of_reach:
+            raise _unavailable(error) from error
+        raise ImageStays(_why_it_stays(error, registry)) from error
+    return True
+
+
+async def _has_other_name(registry: Registry, repository: str, tag: str, digest: str) -> bool:
+    for other in await _asked(skopeo.tags, registry.place(repository)):
+        # A manifest names its task, so that the tag of another task is of another manifest.
+        if other == tag or is_task_tag(other):
+            continue
+        try:
+            found = await _asked(skopeo.manifest, registry.place(f"{repository}:{other}"))
+        except skopeo.SkopeoFailed as error:
+            if error.absent:  # removed just now
+                continue
+            raise
+        # An index of several platforms names its manifests.
+        if f"sha256:{hashlib.sha256(found).hexdigest()}" == digest or digest.encode() in found:
+            return True
+    return False
+
+
+def _why_it_stays(error: skopeo.SkopeoFailed, registry: Registry) -> str:
+    host = registry.push_host
+    if error.unsupported:
+        return (
+            f"the registry {host} deletes no images: set REGISTRY_STORAGE_DELETE_ENABLED=true for "
+            "it (storage.delete.enabled in its configuration), or what it has in place of that"
+        )
+    if error.denied:
+        return (
+            f"the registry {host} does not let this server delete images: give REGISTRY_USER the "
+            f"right to delete: {error.message}"
+        )
+    return f"the registry {host} does not delete an image: {error.message}"
+
+
 async def _asked(ask: Callable[[skopeo.Place], Awaitable[T]], place: skopeo.Place) -> T:
     try:
         return await ask(place)
@@ -147,10 +197,13 @@ def _unavailable(error: skopeo.SkopeoFailed) -> SchedulerUnavailable:
 def _parted(reference: str) -> tuple[str, str | None]:
     """Repository without tag, and the digest if there is one."""
     name, _, digest = reference.partition("@")
+    return _tagged(name)[0], digest or None
+
+
+def _tagged(name: str) -> tuple[str, str]:
+    """Repository and tag, which is empty where there is none."""
     repository, colon, tag = name.rpartition(":")
-    if colon and "/" not in tag:
-        name = repository
-    return name, digest or None
+    return (repository, tag) if colon and "/" not in tag else (name, "")
 
 
 def _facts(image: str, config: dict[str, object]) -> ImageFacts:

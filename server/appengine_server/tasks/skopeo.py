@@ -26,6 +26,9 @@ _ERROR_BYTES = 64 << 10
 _OUTPUT_LIMIT_BYTES = 8 << 20
 """Manifests and configs have at most 4 MiB in registries."""
 
+_ASKING = "--command-timeout=60s"
+"""A question is small. A registry that is silent for so long is out of reach."""
+
 _OUT_OF_REACH = re.compile(
     r"connection refused|connection reset|broken pipe|no such host|i/o timeout|no route to host"
     r"|network is unreachable|TLS handshake timeout|server misbehaving|deadline exceeded"
@@ -33,7 +36,10 @@ _OUT_OF_REACH = re.compile(
     r"|server closed idle connection"
 )
 _DENIED = re.compile(r"unauthorized|authentication required|denied|invalid username/password")
-_ABSENT = re.compile(r"manifest unknown|name unknown|not found|Image may not exist")
+_UNSUPPORTED = re.compile(r"unsupported|405 Method Not Allowed", re.IGNORECASE)
+_ABSENT = re.compile(
+    r"manifest unknown|name unknown|not found|404 \(Not Found\)|Image may not exist"
+)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -77,6 +83,11 @@ class SkopeoFailed(Exception):
         return _DENIED.search(self._output) is not None
 
     @property
+    def unsupported(self) -> bool:
+        """The registry does no such thing."""
+        return _UNSUPPORTED.search(self._output) is not None
+
+    @property
     def absent(self) -> bool:
         """The registry has no such image."""
         return _ABSENT.search(self._output) is not None
@@ -116,7 +127,7 @@ async def copy_layout(
 
 async def manifest(place: Place) -> bytes:
     """The image's manifest or index, byte for byte. Raises as `copy_layout`."""
-    return await _run(["inspect", "--raw"], place)
+    return await _run([_ASKING, "inspect", "--raw"], place)
 
 
 async def config(place: Place, platform: str) -> bytes:
@@ -124,18 +135,18 @@ async def config(place: Place, platform: str) -> bytes:
     os_name, architecture, *variant = platform.split("/")
     chosen = [f"--override-os={os_name}", f"--override-arch={architecture}"]
     chosen += [f"--override-variant={name}" for name in variant]
-    return await _run([*chosen, "inspect", "--config"], place)
+    return await _run([_ASKING, *chosen, "inspect", "--config"], place)
 
 
 async def tags(place: Place) -> list[str]:
     """The tags of a repository; `place.image` is its name alone. Raises as `copy_layout`."""
-    answer = json.loads(await _run(["list-tags"], place))
+    answer = json.loads(await _run([_ASKING, "list-tags"], place))
     return [str(tag) for tag in answer.get("Tags") or ()]
 
 
 async def delete(place: Place) -> None:
     """Delete a manifest, named by its digest. Raises as `copy_layout`."""
-    await _run(["delete"], place)
+    await _run([_ASKING, "delete"], place)
 
 
 def basic(credentials: Credentials) -> str:

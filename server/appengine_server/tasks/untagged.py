@@ -9,12 +9,13 @@ from __future__ import annotations
 import hashlib
 import json
 import os
-from collections.abc import Callable, Generator, Iterator
+from collections.abc import Callable, Generator, Iterator, Mapping
 from pathlib import Path
 
 from appengine_contract.problems import ContractError, Problem
 
 from appengine_server.errors import ResourceExhausted
+from appengine_server.tasks.archive_index import mapping
 from appengine_server.tasks.image_archive import Counted
 from appengine_server.tasks.image_layout import (
     OCI_CONFIG,
@@ -63,6 +64,7 @@ def extract_image(
     image: ImageArchive,
     folder: Path,
     *,
+    annotations: Mapping[str, str] | None = None,
     keep_free_bytes: int = 0,
     on_progress: Progress | None = None,
 ) -> str:
@@ -71,9 +73,9 @@ def extract_image(
     Answers the digest of its manifest, `sha256:…`.
 
     Layers stay compressed as they are, and a manifest that the archive has stays as it is, so that
-    its digest does too. Raises ResourceExhausted when the disk would have less than
-    `keep_free_bytes` left, ContractError as `untagged_archive`. The caller deletes the folder, also
-    after an error.
+    its digest does too; `annotations` are added to it, and give it another digest. Raises
+    ResourceExhausted when the disk would have less than `keep_free_bytes` left, ContractError as
+    `untagged_archive`. The caller deletes the folder, also after an error.
     """
     blobs = folder / "blobs" / "sha256"
     blobs.mkdir(parents=True)
@@ -82,6 +84,8 @@ def extract_image(
     for layer, pieces in read_layers(open_stream, list(unique.values()), on_progress):
         _write_blob(blobs, layer, pieces, keep_free_bytes)
     manifest = oci_manifest(image)
+    if annotations:
+        manifest = _annotated(manifest, annotations)
     _write(blobs, image.config)
     digest = _write(blobs, manifest)
     index = {
@@ -160,6 +164,12 @@ def oci_manifest(image: ImageArchive) -> bytes:
         ],
     }
     return json.dumps(manifest).encode()
+
+
+def _annotated(manifest: bytes, annotations: Mapping[str, str]) -> bytes:
+    document = json.loads(manifest)
+    document["annotations"] = {**mapping(document.get("annotations")), **annotations}
+    return json.dumps(document).encode()
 
 
 def _write(blobs: Path, content: bytes) -> str:

@@ -2,16 +2,13 @@
 
 from __future__ import annotations
 
-import asyncio
 from dataclasses import replace
-from datetime import timedelta
-from uuid import UUID, uuid4
+from uuid import uuid4
 
 import pytest
 from appengine_contract.descriptor import read_descriptor
 from appengine_server.database import tasks
-from appengine_server.database.pool import Connection, Database
-from appengine_server.database.tasks import ImageUse
+from appengine_server.database.pool import Database
 from appengine_server.problems_json import problem_json
 from appengine_server.rpc import build
 from appengine_server.tasks.tasks import Task
@@ -45,45 +42,6 @@ async def test_whoever_asks_for_a_task_is_told_its_warnings_and_dependencies(
     assert [(one.path, one.reason) for one in told.warnings] == [("odd", "UNKNOWN_KEY")]
     assert told.outputs[0].derived_from == "inputs/a"
     assert list(told.outputs[0].matching) == ["inputs/a"]
-
-
-async def going(connection: Connection, version: str, *, ready: bool = True) -> UUID:
-    """A task that goes, with the image that all of them have."""
-    new = replace(NEW, id=uuid4(), version=version)
-    await tasks.insert(connection, new)
-    if ready:
-        claimed = await tasks.claim_publishing(
-            connection, owner=uuid4(), lease=timedelta(seconds=9)
-        )
-        assert claimed is not None
-        assert await tasks.set_ready(connection, new.id, fence=claimed.fence, image="i", user=None)
-        await tasks.set_deleting(connection, new.id)
-    return new.id
-
-
-async def test_of_tasks_that_go_at_once_the_last_takes_the_image_along(database: Database) -> None:
-    async with database.transaction() as connection:
-        ids = [await going(connection, f"1.0.{number}") for number in range(8)]
-
-    async def leave(task_id: UUID) -> ImageUse:
-        async with database.transaction() as connection:
-            return await tasks.leave_image(connection, task_id, "i")
-
-    uses = await asyncio.gather(*map(leave, ids))
-    assert sorted(uses) == [ImageUse.ALONE, *[ImageUse.SHARED] * 7]
-    async with database.connection() as connection:
-        assert await tasks.existing(connection, ids) == {ids[uses.index(ImageUse.ALONE)]}
-
-
-async def test_an_image_stays_while_another_is_published_that_may_be_the_same(
-    database: Database,
-) -> None:
-    async with database.transaction() as connection:
-        first = await going(connection, "1.0.0")
-        second = await going(connection, "2.0.0", ready=False)
-        assert await tasks.leave_image(connection, first, "i") is ImageUse.UNKNOWN
-        await tasks.set_deleting(connection, second)
-        assert await tasks.leave_image(connection, first, "i") is ImageUse.ALONE
 
 
 @pytest.mark.rule("bundle.identity-once")

@@ -154,6 +154,24 @@ def test_the_manifest_of_an_oci_layout_keeps_its_digest(tmp_path: Path) -> None:
     assert top["digest"] == descriptor["digest"]
 
 
+@pytest.mark.parametrize("form", ["docker", "oci"])
+def test_annotations_tell_the_images_of_two_tasks_apart(tmp_path: Path, form: str) -> None:
+    oci = OciArchive()
+    content = DOCKER if form == "docker" else oci.tar(oci.manifest(ONE))
+    manifests = {}
+    for task in ("a", "b", "a again"):
+        folder = tmp_path / task
+        folder.mkdir()
+        given = {"org.example.task": task[0]}
+        name = extract_image(lambda: Source(content), inspect(content), folder, annotations=given)
+        blob = (folder / "blobs/sha256" / name.removeprefix("sha256:")).read_bytes()
+        manifests[task] = json.loads(blob)
+        assert f"sha256:{digest(blob)}" == name
+        assert manifests[task].pop("annotations") == given
+    assert manifests["a"] == manifests["b"] == manifests["a again"]
+    assert len({path.name for path in tmp_path.glob("*/blobs/sha256/*")}) == 4
+
+
 def test_the_disk_is_not_filled(tmp_path: Path) -> None:
     disk = os.statvfs(tmp_path)
     too_much = disk.f_blocks * disk.f_frsize

@@ -7,6 +7,7 @@ import re
 from collections.abc import AsyncIterator
 from contextlib import suppress
 from urllib.parse import quote
+from uuid import UUID
 from weakref import WeakValueDictionary
 
 import aiohttp
@@ -17,11 +18,11 @@ from appengine_server.scheduling.container.engine import (
     EngineRefused,
     json_lines,
 )
-from appengine_server.scheduling.images import ImageFacts, ImageRefused, OnProgress
+from appengine_server.scheduling.images import ImageFacts, ImageInUse, ImageRefused, OnProgress
 from appengine_server.scheduling.scheduler import FailureReason, SchedulerUnavailable
 
 _REPOSITORY = "localhost/appengine-task"
-"""Our own tag on every image that we keep: without one, `image prune` would remove it."""
+"""Our own tags on every image that we keep: without one, `image prune` would remove it."""
 
 _LOADED = re.compile(r"Loaded image(?: ID)?: (\S+)")
 _SILENCE = aiohttp.ClientTimeout(sock_connect=10, sock_read=1800)
@@ -31,8 +32,7 @@ _SILENCE = aiohttp.ClientTimeout(sock_connect=10, sock_read=1800)
 class ContainerImages:
     """An ImageStore. Tags each image as its own, so that pruning of unnamed images spares it.
 
-    The tag is made from the id: tasks with the same image share it, so the caller removes an image
-    only when no task needs it.
+    Each task has a tag of its own. The engine counts them, and drops an image with its last one.
     """
 
     def __init__(self, engine: Engine) -> None:
@@ -40,14 +40,23 @@ class ContainerImages:
         self._engine = engine
         self._pulls: WeakValueDictionary[str, asyncio.Lock] = WeakValueDictionary()
 
+    def name_of(self, task_id: UUID) -> str:
+        """Our tag for a task."""
+        return f"{_REPOSITORY}:{task_id}"
+
     async def load(
         self,
         archive: AsyncIterator[bytes],
         *,
+        name: str | None,
         config_digest: str | None = None,
         on_progress: OnProgress | None = None,
     ) -> str:
         """Stream the archive to the engine. What `archive` raises comes out as it is."""
+        assert name is not None
+        expected = [f"sha256:{config_digest}"] if config_digest else []
+        for image in expected:  # or it could go with another task between its load and our tag
+            await self._tag(image, name)
         body = _Counted(archive, on_progress)
         loaded: list[str] = []
         try:
@@ -72,17 +81,18 @@ class ContainerImages:
             if body.error is not None:
                 raise body.error from error
             raise
-        return await self._keep_first([f"sha256:{config_digest}"] if config_digest else [], loaded)
+        return await self._keep_first([*expected, *loaded], name)
 
     async def exists(self, image: str) -> bool:
         """Tell whether the engine has the image."""
         return await self._show(image) is not None
 
-    async def pull(self, reference: str) -> str:
+    async def pull(self, reference: str, *, name: str | None) -> str:
         """Fetch the image with the engine's own credentials.
 
         The name that pulling gives it goes again, unless the engine had it before.
         """
+        assert name is not None
         async with self._pulls.setdefault(reference, asyncio.Lock()):
             had_before = await self.exists(reference)
             try:
@@ -95,7 +105,7 @@ class ContainerImages:
                 raise ImageRefused(
                     FailureReason.IMAGE_PULL, f"cannot pull {reference}: {error.message}"
                 ) from error
-            image = await self._keep_first([reference], [])
+            image = await self._keep_first([reference], name)
             if not had_before:
                 with suppress(EngineRefused):  # a name too many does no harm
                     await self._engine.call("DELETE", f"images/{quote(reference, safe='/:@')}")
@@ -120,23 +130,23 @@ class ContainerImages:
             architecture=details.get("Architecture") or "",
         )
 
-    async def remove(self, image: str) -> None:
+    async def remove(self, name: str) -> bool:
         """Take our tag away; the engine drops the image where nobody else has named it."""
         try:
-            await self._engine.call("DELETE", f"images/{quote(_our_tag(image), safe='/:')}")
+            await self._engine.call("DELETE", f"images/{quote(name, safe='/:')}")
         except EngineRefused as error:
-            if not error.absent:
-                raise SchedulerUnavailable(
-                    f"the image {image} cannot be removed yet: {error.message}"
-                ) from error
+            if error.absent:
+                return False
+            raise ImageInUse(f"the image {name} cannot be removed yet: {error.message}") from error
+        return True
 
-    async def _keep_first(self, wanted: list[str], others: list[str]) -> str:
+    async def _keep_first(self, found: list[str], name: str) -> str:
         """Tag the first of these images that is there, and answer its id."""
-        for name in [*wanted, *others]:
-            if (details := await self._show(name)) is not None:
+        for one in found:
+            if (details := await self._show(one)) is not None:
                 image = _with_algorithm(details["Id"])
-                repository, _, tag = _our_tag(image).rpartition(":")
-                await self._engine_tag(image, repository, tag)
+                if not await self._tag(image, name):
+                    raise SchedulerUnavailable(f"the image {image} was removed by others just now")
                 return image
         raise ImageRefused(
             FailureReason.IMAGE_PUBLISH,
@@ -144,11 +154,16 @@ class ContainerImages:
             "one image for this machine",
         )
 
-    async def _engine_tag(self, image: str, repository: str, tag: str) -> None:
+    async def _tag(self, image: str, name: str) -> bool:
+        """Give the image a name; False where there is no such image."""
+        repository, _, tag = name.rpartition(":")
         try:
             await self._engine.call("POST", f"images/{image}/tag", repo=repository, tag=tag)
         except EngineRefused as error:
+            if error.absent:
+                return False
             raise SchedulerUnavailable(f"cannot tag the image: {error.message}") from error
+        return True
 
     async def _show(self, image: str) -> Details | None:
         try:
@@ -197,10 +212,6 @@ def _pull_parameters(reference: str) -> dict[str, str]:
     if colon and "/" not in tag:
         return {"fromImage": name, "tag": tag}
     return {"fromImage": reference, "tag": "latest"}
-
-
-def _our_tag(image: str) -> str:
-    return f"{_REPOSITORY}:{image.removeprefix('sha256:')}"
 
 
 def _with_algorithm(image: str) -> str:
