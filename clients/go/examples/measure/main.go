@@ -92,7 +92,7 @@ func install(ctx context.Context, client *appengine.Client, bundle string) error
 	// The same file has the same id, so that the next process goes on where this one was killed.
 	name := fmt.Sprint(bundle, facts.Size(), facts.ModTime())
 	options := appengine.TransferOptions{
-		RequestID: uuid.NewSHA1(uuid.NameSpaceURL, []byte(name)).String(),
+		RequestID:  uuid.NewSHA1(uuid.NameSpaceURL, []byte(name)).String(),
 		OnProgress: tellTenths(),
 	}
 	published, err := client.UploadTask(ctx, bundle, options)
