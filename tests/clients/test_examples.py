@@ -157,3 +157,29 @@ def test_an_example_sends_runs_and_fetches(
         assert (out / "picture").read_bytes() == crop.read_bytes()
         assert json.loads((out / "region").read_text()) == json.loads(REGION)
         assert (out / "merged").read_text() == "".join(SQUARES)
+
+
+_REFUSED = """
+import { AppEngineError, Client } from "@cytomine/appengine-client";
+
+const client = new Client();
+await client.uploadTask(process.argv[2]!);
+const { id } = await client.createRun("org.cytomine.examples.nuclei:1.0.0", {});
+const tries = Array.from({ length: 20 }, () => client.downloadOutputs(id, "none"));
+for (const one of await Promise.allSettled(tries)) {
+  const error = one.status === "rejected" ? one.reason : undefined;
+  console.log(error instanceof AppEngineError ? `${error.status} ${error.reason}` : one);
+}
+client.close();
+"""
+
+
+def test_refused_downloads_are_errors_in_typescript(
+    server: ServerProcess, bundles: Path, tmp_path: Path
+) -> None:
+    """Also where the refusal comes before the folder was made."""
+    program = typescript_program(_REFUSED, tmp_path)
+    said = output(
+        *program, bundles / "nuclei.zip", cwd=tmp_path, APPENGINE_SERVER=server.address
+    )  # fmt: skip
+    assert said.splitlines() == ["FAILED_PRECONDITION RUN_STATE"] * 20

@@ -232,7 +232,7 @@ export class Client {
   async download(resource: Resource, folder: string): Promise<Fetched> {
     const request = { resource, from: undefined, limitBytes: 0n, etag: "" };
     try {
-      return await receive(this.storage.download(request, this.#metadata()), folder);
+      return await receive(() => this.storage.download(request, this.#metadata()), folder);
     } catch (error) {
       throw translated(error, this.#target);
     }
