@@ -39,30 +39,33 @@ func (c *Client) DownloadInputs(
 }
 
 // Download fetches a resource into a folder, which is made when it is missing. What has the same name
-// there is replaced. Nothing is there before all has arrived and every checksum was tested.
+// there is replaced. Nothing is there before all has arrived and every checksum was tested. When the
+// process is killed, or nothing came any more, the next download of the same resource into the same
+// folder goes on with what has come.
 func (c *Client) Download(
 	ctx context.Context, resource *pb.Resource, folder string, options TransferOptions,
 ) (Fetched, error) {
-	if err := os.MkdirAll(folder, 0o777); err != nil {
-		return Fetched{}, fmt.Errorf("the folder cannot be made: %w", err)
-	}
-	// In the folder itself: it may be a mount, and only there a rename is atomic.
-	parts, err := os.MkdirTemp(folder, ".appengine-*.incoming")
+	parts, err := takeParts(folder, resource)
 	if err != nil {
-		return Fetched{}, fmt.Errorf("the folder cannot be written: %w", err)
+		return Fetched{}, err
 	}
-	defer os.RemoveAll(parts)
+	isWorthKeeping := false
+	defer func() { parts.leave(isWorthKeeping) }()
 	for restart := 0; ; restart++ {
 		pull := &pull{client: c, resource: resource, patience: options.patience(), report: options.OnProgress}
-		err := pull.run(ctx, filepath.Join(parts, fmt.Sprintf("new-%d", restart)))
+		err := pull.run(ctx, parts)
 		var refusal *Error
 		if errors.As(err, &refusal) && refusal.Reason == reasonETag && restart < maxRestarts {
-			continue
+			err = parts.clear()
+			if err == nil {
+				continue
+			}
 		}
 		if err != nil {
+			isWorthKeeping = ctx.Err() == nil && isResumable(err)
 			return Fetched{}, err
 		}
-		return pull.moveInto(folder, parts)
+		return pull.moveInto(folder, parts.old())
 	}
 }
 
@@ -73,14 +76,14 @@ type pull struct {
 	patience *patience
 	report   func(Progress)
 	writer   *treeWriter
+	notes    *notes // nil where nobody could go on with the parts
 }
 
-func (p *pull) run(ctx context.Context, folder string) error {
-	if err := os.Mkdir(folder, 0o777); err != nil {
-		return fmt.Errorf("the folder cannot be written: %w", err)
+func (p *pull) run(ctx context.Context, parts *parts) error {
+	if err := p.open(parts); err != nil {
+		return err
 	}
-	p.writer = newTreeWriter(folder)
-	defer p.writer.close()
+	defer p.close()
 	for {
 		before := p.writer.at
 		err := p.receive(ctx)
@@ -102,6 +105,43 @@ func (p *pull) run(ctx context.Context, folder string) error {
 	}
 }
 
+// open begins to write into the parts: where a killed process was, or at the beginning.
+func (p *pull) open(parts *parts) error {
+	p.writer = newTreeWriter(parts.fresh())
+	if parts.lock == nil {
+		return parts.clear()
+	}
+	var err error
+	if p.notes, err = openNotes(parts.notes(), p.writer.recall); err == nil && p.writer.end != nil {
+		if err = p.writer.dropTheRest(); err == nil {
+			return nil
+		}
+	}
+	p.close() // nothing was noted, or it is not what lies there
+	if err := parts.clear(); err != nil {
+		return err
+	}
+	p.writer = newTreeWriter(parts.fresh())
+	p.notes, err = openNotes(parts.notes(), p.writer.recall)
+	return err
+}
+
+func (p *pull) close() {
+	p.writer.close()
+	if p.notes != nil {
+		p.notes.close()
+		p.notes = nil
+	}
+}
+
+func (p *pull) apply(message *pb.DownloadResponse) error {
+	err := p.writer.apply(message)
+	if err == nil && p.notes != nil {
+		err = p.notes.add(message, p.writer.at)
+	}
+	return err
+}
+
 // receive writes what one stream brings; while a message is written, the next one arrives.
 func (p *pull) receive(ctx context.Context) error {
 	ctx, cancel := context.WithCancelCause(ctx)
@@ -119,7 +159,7 @@ func (p *pull) receive(ctx context.Context) error {
 		var failure error
 		for message := range arrived {
 			if failure == nil {
-				if failure = p.writer.apply(message); failure != nil {
+				if failure = p.apply(message); failure != nil {
 					cancel(nil)
 				} else {
 					p.tell(nil)
@@ -156,13 +196,9 @@ func (p *pull) tell(because error) {
 }
 
 // moveInto puts what has come into the target; what it replaces goes with the parts.
-func (p *pull) moveInto(target, parts string) (Fetched, error) {
+func (p *pull) moveInto(target, old string) (Fetched, error) {
 	inside, err := os.ReadDir(p.writer.folder)
 	if err != nil {
-		return Fetched{}, err
-	}
-	old := filepath.Join(parts, "old")
-	if err := os.Mkdir(old, 0o777); err != nil {
 		return Fetched{}, err
 	}
 	fetched := Fetched{Bytes: p.writer.at.bytes, Files: p.writer.files}

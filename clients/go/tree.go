@@ -3,6 +3,8 @@ package appengine
 import (
 	"fmt"
 	"hash/crc32"
+	"io"
+	"io/fs"
 	"os"
 	"path"
 	"path/filepath"
@@ -14,15 +16,16 @@ import (
 // trusted: paths stay inside, links lead nowhere else, no path goes through a link, and every
 // checksum is tested before a place counts.
 type treeWriter struct {
-	folder  string
-	at      place
-	etag    string
-	end     *place
-	files   int
-	rules   pathRules
-	growing *growing
-	unended map[int64]ended
-	made    map[string]bool
+	folder    string
+	at        place
+	etag      string
+	end       *place
+	files     int
+	rules     pathRules
+	growing   *growing
+	unended   map[int64]ended
+	made      map[string]bool
+	recalling bool // what is written is there already: it is read instead
 }
 
 // growing is the file whose content is arriving.
@@ -68,27 +71,104 @@ func (w *treeWriter) finish() error {
 
 // apply writes a message and moves the place.
 func (w *treeWriter) apply(message *pb.DownloadResponse) error {
-	if header := message.GetHeader(); header != nil {
-		end := placeOf(header.GetEnd())
-		if w.end != nil && (w.etag != header.GetEtag() || *w.end != end) {
-			return broken("the content changed while it was downloaded: start again")
-		}
-		w.etag, w.end = header.GetEtag(), &end
+	if err := w.take(message.GetHeader()); err != nil {
+		return err
 	}
 	chunk := message.GetChunk()
-	if chunk == nil || len(chunk.Entries)+len(chunk.Ends)+len(chunk.Data) == 0 {
-		return nil // without content it keeps the stream alive
+	if isEmpty(chunk) {
+		return nil
 	}
+	if err := w.expect(chunk); err != nil {
+		return err
+	}
+	if crc32.Checksum(chunk.Data, castagnoli) != chunk.Crc32C {
+		return cut("a chunk of the download has a wrong checksum")
+	}
+	return w.write(chunk)
+}
+
+// recall takes over what a killed writer has noted of a message: its data are read from the folder, and
+// must be what they were.
+func (w *treeWriter) recall(message *pb.DownloadResponse, after place) error {
+	if err := w.take(message.GetHeader()); err != nil {
+		return err
+	}
+	chunk := message.GetChunk()
+	if chunk == nil {
+		return nil
+	}
+	if err := w.expect(chunk); err != nil {
+		return err
+	}
+	length := after.bytes - w.at.bytes
+	if length < 0 || length > maxMessageBytes {
+		return broken("a note tells of a chunk of %d bytes", length)
+	}
+	chunk.Data = make([]byte, length)
+	w.recalling = true
+	defer func() { w.recalling = false }()
+	if err := w.write(chunk); err != nil {
+		return err
+	}
+	if crc32.Checksum(chunk.Data, castagnoli) != chunk.Crc32C {
+		return broken("what lies there is not what was written")
+	}
+	return nil
+}
+
+// dropTheRest removes what was written and is not in the notes.
+func (w *treeWriter) dropTheRest() error {
+	if w.growing != nil {
+		length, err := w.growing.file.Seek(0, io.SeekCurrent)
+		if err == nil {
+			err = w.growing.file.Truncate(length)
+		}
+		if err != nil {
+			return unwritable(err)
+		}
+	}
+	return unwritable(filepath.WalkDir(w.folder, func(local string, one fs.DirEntry, err error) error {
+		if err != nil || local == w.folder {
+			return err
+		}
+		inside, err := filepath.Rel(w.folder, local)
+		if _, isKnown := w.rules.kinds[filepath.ToSlash(inside)]; err != nil || isKnown {
+			return err
+		}
+		if err = os.RemoveAll(local); err == nil && one.IsDir() {
+			err = fs.SkipDir
+		}
+		return err
+	}))
+}
+
+// take notes what is downloaded.
+func (w *treeWriter) take(header *pb.DownloadHeader) error {
+	if header == nil {
+		return nil
+	}
+	end := placeOf(header.GetEnd())
+	if w.end != nil && (w.etag != header.GetEtag() || *w.end != end) {
+		return broken("the content changed while it was downloaded: start again")
+	}
+	w.etag, w.end = header.GetEtag(), &end
+	return nil
+}
+
+// expect wants the chunk to be the next one.
+func (w *treeWriter) expect(chunk *pb.Chunk) error {
 	if w.end == nil {
 		return broken("the download begins without a header")
 	}
 	if at := placeOf(chunk.Place); at != w.at {
 		return broken("the download goes on at %v, %v was expected", at, w.at)
 	}
-	if crc32.Checksum(chunk.Data, castagnoli) != chunk.Crc32C {
-		return cut("a chunk of the download has a wrong checksum")
-	}
-	return w.write(chunk)
+	return nil
+}
+
+// isEmpty says that a chunk holds nothing to write: it keeps the stream alive.
+func isEmpty(chunk *pb.Chunk) bool {
+	return len(chunk.GetEntries())+len(chunk.GetEnds())+len(chunk.GetData()) == 0
 }
 
 func (w *treeWriter) write(chunk *pb.Chunk) error {
@@ -143,13 +223,20 @@ func (w *treeWriter) begin(one *pb.Entry) error {
 	case pb.EntryKind_ENTRY_KIND_FOLDER:
 		return w.makeFolder(one.Path)
 	case pb.EntryKind_ENTRY_KIND_LINK:
+		if w.recalling {
+			return hasTarget(local, one.LinkTarget)
+		}
 		return unwritable(os.Symlink(one.LinkTarget, local))
 	case pb.EntryKind_ENTRY_KIND_FILE:
 		mode := os.FileMode(0o666)
 		if one.Mode&0o111 != 0 {
 			mode = 0o777
 		}
-		file, err := os.OpenFile(local, os.O_WRONLY|os.O_CREATE|os.O_EXCL, mode)
+		flags := os.O_WRONLY | os.O_CREATE | os.O_EXCL
+		if w.recalling {
+			flags = os.O_RDWR
+		}
+		file, err := os.OpenFile(local, flags, mode)
 		if err != nil {
 			return unwritable(err)
 		}
@@ -169,13 +256,27 @@ func (w *treeWriter) makeFolder(folder string) error {
 	return unwritable(os.MkdirAll(filepath.Join(w.folder, filepath.FromSlash(folder)), 0o777))
 }
 
+func hasTarget(link, target string) error {
+	found, err := os.Readlink(link)
+	if err == nil && found != target {
+		err = broken("%s leads to %q", link, found)
+	}
+	return err
+}
+
 // fill writes what belongs to the file that is open, and answers the rest.
 func (w *treeWriter) fill(data []byte) ([]byte, error) {
 	if w.growing == nil || len(data) == 0 {
 		return data, nil
 	}
 	part := data[:min(int64(len(data)), w.growing.rest)]
-	if _, err := w.growing.file.Write(part); err != nil {
+	var err error
+	if w.recalling {
+		_, err = io.ReadFull(w.growing.file, part)
+	} else {
+		_, err = w.growing.file.Write(part)
+	}
+	if err != nil {
 		return nil, unwritable(err)
 	}
 	w.growing.crc = crc32.Update(w.growing.crc, castagnoli, part)

@@ -57,6 +57,10 @@ class Driver:
         self._process.stdin.write(json.dumps({"do": what, **more}).encode() + b"\n")
         await self._process.stdin.drain()
 
+    def kill(self) -> None:
+        """End it by SIGKILL, in the midst of what it does."""
+        self._process.kill()
+
     async def hear(self) -> tuple[str, Any]:
         """The next line: what it is, and what it holds. Raises Refused."""
         assert self._process.stdout is not None

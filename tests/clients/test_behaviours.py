@@ -220,6 +220,53 @@ async def test_a_tree_of_small_files_goes_on_after_a_cut(
     assert (folder / "files" / "array.yml").read_text() == "size: 500\n"
 
 
+@pytest.mark.parametrize("is_damaged", [False, True], ids=["whole", "damaged"])
+@pytest.mark.parametrize("language", LANGUAGES)
+async def test_a_download_goes_on_in_the_next_process_with_what_is_whole(
+    language: str, is_damaged: bool, world: World, tmp_path: Path
+) -> None:
+    contents = {number: random.Random(number).randbytes(12 * MIB - number) for number in range(4)}
+    for number, content in contents.items():
+        (tmp_path / str(number)).write_bytes(content)
+    size = sum(map(len, contents.values()))
+    files = [tmp_path / str(number) for number in contents]
+    run = await asyncio.to_thread(
+        world.engine.client.runs.create, world.every_kind.id, {"files": files}
+    )
+    folder = tmp_path / "got"
+    order = {"run": run.id, "of": "inputs", "path": "files", "folder": str(folder)}
+    async with open_wire(lambda: world.address) as wire:
+        async with open_driver(language) as killed:
+            await world.connect(killed, wire.address)
+            wire.arm("down", size * 8 // 10, killed.kill)
+            with pytest.raises(AssertionError, match="has ended"):
+                await killed.do("download", **order)
+        assert not (folder / "files").exists()
+        had = sum(path.stat().st_size for path in folder.rglob("*") if path.is_file())
+        assert had > 8 * MIB, "more was on its way than a client may keep in memory"
+        if is_damaged:
+            damage(next(folder.rglob("0")))
+        wire.carried["down"] = 0
+        async with open_driver(language) as next_one:
+            await world.connect(next_one, wire.address)
+            fetched = await next_one.do("download", **order)
+        left = size - had + 4 * MIB  # the last chunks may not have been noted yet
+        assert is_damaged or wire.carried["down"] < left, "it did not go on where it was"
+    assert fetched["bytes"] >= size
+    for number, content in contents.items():
+        assert (folder / "files" / str(number)).read_bytes() == content
+    assert {path.name for path in folder.iterdir()} == {"files"}, "nothing else is left"
+    await asyncio.to_thread(world.engine.client.runs.delete, run.id)
+
+
+def damage(file: Path) -> None:
+    """Change one byte."""
+    with file.open("r+b") as content:
+        first = content.read(1)[0]
+        content.seek(0)
+        content.write(bytes([first ^ 1]))
+
+
 async def test_a_file_that_cannot_be_read_is_told_and_its_upload_is_dropped(
     client: Driver, world: World, tmp_path: Path
 ) -> None:

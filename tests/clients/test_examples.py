@@ -1,8 +1,10 @@
-"""The example program of each client, as its README says, on the task that it is for."""
+"""The programs of each client: the one that its README begins with, and its larger example."""
 
 from __future__ import annotations
 
 import json
+import os
+import re
 import subprocess
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -23,11 +25,14 @@ SQUARES = [
 
 
 @pytest.fixture(scope="module")
-def bundle(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    path = tmp_path_factory.mktemp("bundle") / "measure.zip"
-    script = [ROOT / "scripts" / "build-bundle", ROOT / "examples" / "measure", "-o", path]
-    subprocess.run(script, check=True, capture_output=True, stdin=subprocess.DEVNULL)
-    return path
+def bundles(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The folder with the bundles."""
+    folder = tmp_path_factory.mktemp("bundles")
+    for task in ("measure", "nuclei"):
+        output(
+            ROOT / "scripts/build-bundle", ROOT / "examples" / task, "-o", folder / f"{task}.zip"
+        )
+    return folder
 
 
 @pytest.fixture
@@ -57,17 +62,82 @@ def typescript(address: str, bundle: Path, crop: Path, region: Path, out: Path) 
 
 def node() -> list[str]:
     """Node.js, which is brought where it is missing."""
-    script = 'source scripts/lib/node.sh && find_node && printf "%s\\n" "${NODE[@]}"'
+    return found("source scripts/lib/node.sh && find_node", "NODE")
+
+
+def found(script: str, variable: str) -> list[str]:
+    """The words of a command that a script has found."""
+    script += f' && printf "%s\\n" "${{{variable}[@]}}"'
+    return output("bash", "-euo", "pipefail", "-c", script).split("\n")[:-1]
+
+
+def output(*command: str | Path, cwd: Path = ROOT, **environment: str) -> str:
+    """What a command that must succeed has printed."""
     done = subprocess.run(
-        ["bash", "-euo", "pipefail", "-c", script],
-        cwd=ROOT, capture_output=True, text=True, check=True, stdin=subprocess.DEVNULL,
+        command, cwd=cwd, env={**os.environ, **environment},
+        capture_output=True, text=True, check=False, stdin=subprocess.DEVNULL,
     )  # fmt: skip
-    return done.stdout.split("\n")[:-1]
+    assert done.returncode == 0, done.stdout + done.stderr
+    return done.stdout
+
+
+def go_program(text: str, folder: Path) -> list[str]:
+    (folder / "main.go").write_text(text)
+    program = folder / "count"
+    compiler = found("source scripts/lib/go.sh && find_go 26", "GO")
+    output(*compiler, "build", "-o", program, folder / "main.go", cwd=built("go"), CGO_ENABLED="0")
+    return [str(program)]
+
+
+def java_program(text: str, folder: Path) -> list[str]:
+    (folder / "Count.java").write_text(text)
+    return java_command(built("java"), str(folder / "Count.java"))
+
+
+def typescript_program(text: str, folder: Path) -> list[str]:
+    """As npm installs a folder: by a link."""
+    library, modules = built("typescript"), folder / "node_modules"
+    (modules / "@cytomine").mkdir(parents=True)
+    (modules / "@cytomine/appengine-client").symlink_to(library)
+    (modules / "@types").symlink_to(library / "node_modules/@types")
+    (folder / "package.json").write_text('{"type": "module"}')
+    (folder / "count.ts").write_text(text)
+    [options] = re.findall(
+        r"^npx tsc (.+)$", (ROOT / "clients/typescript/README.md").read_text(), re.MULTILINE
+    )
+    output(*node(), library / "node_modules/typescript/bin/tsc", *options.split(), cwd=folder)
+    return [*node(), str(folder / "count.js")]
+
+
+_PROGRAMS = {"go": go_program, "java": java_program, "typescript": typescript_program}
+
+
+@pytest.mark.parametrize("language", _PROGRAMS)
+def test_the_first_program_of_a_readme_works_as_it_stands_there(
+    language: str, server: ServerProcess, bundles: Path, tmp_path: Path
+) -> None:
+    readme = (ROOT / "clients" / language / "README.md").read_text()
+    [text] = re.findall(r"^```(?:go|java|ts)\n(.*?)^```$", readme, re.DOTALL | re.MULTILINE)
+    program = _PROGRAMS[language](text, tmp_path)
+    picture = output(ROOT / "scripts/sample-image").strip()
+    for _ in range(2):  # the second time the task is there already
+        said = output(
+            *program, bundles / "nuclei.zip", picture,
+            cwd=tmp_path, APPENGINE_SERVER=server.address,
+        )  # fmt: skip
+        assert "RUN_STATE_SUCCEEDED" in said
+        assert "looking for nuclei" in said, "the log"
+        counted = (tmp_path / "results/count").read_text()
+        assert int(counted) > 0
+        assert re.search(rf"^count {counted}$", said, re.MULTILINE)
+        assert re.search(rf"^nuclei {counted}$", said, re.MULTILINE)
+        assert re.search("^overlay png$", said, re.MULTILINE)
+        assert "files are in results" in said
 
 
 @pytest.mark.parametrize("example", [go, java, typescript], ids=lambda example: example.__name__)
 def test_an_example_sends_runs_and_fetches(
-    example: Callable[..., list[str]], server: ServerProcess, bundle: Path, tmp_path: Path
+    example: Callable[..., list[str]], server: ServerProcess, bundles: Path, tmp_path: Path
 ) -> None:
     crop, region, out = tmp_path / "crop.png", tmp_path / "crop.geojson", tmp_path / "results"
     Image.new("RGB", (20, 10)).save(crop)
@@ -76,17 +146,40 @@ def test_an_example_sends_runs_and_fetches(
     for number, square in enumerate(SQUARES):
         outlines.append(tmp_path / f"outline-{number}.geojson")
         outlines[-1].write_text(square)
-    command = example(server.address, bundle, crop, region, out)
+    command = example(server.address, bundles / "measure.zip", crop, region, out)
     for _ in range(2):  # the second time the task is there already
-        done = subprocess.run(
-            [*command, *map(str, outlines)],
-            capture_output=True, text=True, check=False, stdin=subprocess.DEVNULL,
-        )  # fmt: skip
-        assert done.returncode == 0, done.stderr
-        assert "RUN_STATE_SUCCEEDED" in done.stdout
-        assert "2 of 2 annotations" in done.stdout
-        assert "measured 2 of 2 annotations" in done.stdout, "the log"
+        said = output(*command, *outlines)
+        assert said.count("RUN_STATE_CREATED") <= 1, "each state once"
+        assert "RUN_STATE_SUCCEEDED" in said
+        assert "summary: 2 of 2 annotations" in said
+        assert "log:\nmeasured 2 of 2 annotations" in said
         assert (out / "count").read_text() == "2"
         assert (out / "picture").read_bytes() == crop.read_bytes()
         assert json.loads((out / "region").read_text()) == json.loads(REGION)
         assert (out / "merged").read_text() == "".join(SQUARES)
+
+
+_REFUSED = """
+import { AppEngineError, Client } from "@cytomine/appengine-client";
+
+const client = new Client();
+await client.uploadTask(process.argv[2]!);
+const { id } = await client.createRun("org.cytomine.examples.nuclei:1.0.0", {});
+const tries = Array.from({ length: 20 }, () => client.downloadOutputs(id, "none"));
+for (const one of await Promise.allSettled(tries)) {
+  const error = one.status === "rejected" ? one.reason : undefined;
+  console.log(error instanceof AppEngineError ? `${error.status} ${error.reason}` : one);
+}
+client.close();
+"""
+
+
+def test_refused_downloads_are_errors_in_typescript(
+    server: ServerProcess, bundles: Path, tmp_path: Path
+) -> None:
+    """Also where the refusal comes before the folder was made."""
+    program = typescript_program(_REFUSED, tmp_path)
+    said = output(
+        *program, bundles / "nuclei.zip", cwd=tmp_path, APPENGINE_SERVER=server.address
+    )  # fmt: skip
+    assert said.splitlines() == ["FAILED_PRECONDITION RUN_STATE"] * 20

@@ -4,14 +4,14 @@
 
 import { readFile } from "node:fs/promises";
 
-import { AppEngineError, Client, input, RunState, TaskState } from "../src/index.js";
+import { AppEngineError, Client, FailureReason, input, RunState, TaskState } from "../src/index.js";
 
 const TASK = "org.cytomine.examples.measure:1.0.0";
 
 async function main(): Promise<void> {
   const [server, bundle, picture, region, folder, ...outlines] = process.argv.slice(2);
   if (!server || !bundle || !picture || !region || !folder) {
-    throw new Error("give SERVER, BUNDLE, PICTURE, REGION, RESULTS and the outlines");
+    throw new Error("give SERVER, BUNDLE, PICTURE, REGION, RESULTS and the OUTLINES: see the README");
   }
   const client = new Client({ server });
   try {
@@ -50,23 +50,33 @@ async function install(client: Client, bundle: string): Promise<void> {
   }
 }
 
-/** Show every change of the run until its end. */
+/** Show the states of the run until its end. */
 async function follow(client: Client, runId: string): Promise<void> {
+  let shown: RunState | undefined;
   for await (const { event } of client.watch(runId)) {
-    console.log(event === undefined ? "" : RunState[event.state]);
+    if (event !== undefined && event.state !== shown) {
+      shown = event.state; // other changes, such as an input that came, leave it as it is
+      console.log(RunState[shown]);
+    }
   }
   const run = await client.run(runId);
   if (run.state !== RunState.RUN_STATE_SUCCEEDED) {
-    throw new Error(`the run did not succeed: ${run.failure?.message}`);
+    const { failure } = run;
+    throw new Error(
+      failure === undefined
+        ? "the run was cancelled"
+        : `the run failed: ${FailureReason[failure.reason]}: ${failure.message}`,
+    );
   }
 }
 
 async function fetchOutputs(client: Client, runId: string, folder: string): Promise<void> {
   for await (const { parameter, value } of client.outputs(runId)) {
     if (parameter === "summary" && value?.kind?.$case === "string") {
-      console.log(value.kind.value);
+      console.log("summary:", value.kind.value);
     }
   }
+  console.log("log:");
   for await (const piece of client.logs(runId)) {
     process.stdout.write(piece);
   }
@@ -75,6 +85,7 @@ async function fetchOutputs(client: Client, runId: string, folder: string): Prom
 }
 
 main().catch((error: unknown) => {
-  console.error("error:", error instanceof Error ? error.message : error);
+  const isPlain = error instanceof Error && !(error instanceof AppEngineError);
+  console.error("error:", isPlain ? error.message : String(error));
   process.exitCode = 1;
 });

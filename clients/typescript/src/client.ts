@@ -197,6 +197,12 @@ export class Client {
     }
   }
 
+  /** The run once it has SUCCEEDED, FAILED or was CANCELLED. */
+  async wait(runId: string): Promise<Run> {
+    for await (const _ of this.watch(runId)); // it ends after the run's end
+    return this.run(runId);
+  }
+
   /** What the task printed, until its attempt has ended. */
   async *logs(runId: string): AsyncGenerator<Buffer> {
     const request = { runId, attempt: 0, cursor: 0n, follow: true };
@@ -226,7 +232,7 @@ export class Client {
   async download(resource: Resource, folder: string): Promise<Fetched> {
     const request = { resource, from: undefined, limitBytes: 0n, etag: "" };
     try {
-      return await receive(this.storage.download(request, this.#metadata()), folder);
+      return await receive(() => this.storage.download(request, this.#metadata()), folder);
     } catch (error) {
       throw translated(error, this.#target);
     }

@@ -16,9 +16,12 @@ export interface Fetched {
   files: number;
 }
 
-/** Write a download into a folder, which is made when it is missing. */
+/**
+ * Write a download into a folder, which is made when it is missing. The stream is opened when all is
+ * ready for it: an error of one that nobody listens to would end the process.
+ */
 export async function receive(
-  messages: AsyncIterable<DownloadResponse>,
+  begin: () => AsyncIterable<DownloadResponse>,
   folder: string,
 ): Promise<Fetched> {
   await mkdir(folder, { recursive: true });
@@ -27,7 +30,7 @@ export async function receive(
   try {
     await mkdir(join(parts, "new"));
     await mkdir(join(parts, "old"));
-    for await (const message of messages) {
+    for await (const message of begin()) {
       await writer.apply(message);
     }
     writer.finish();

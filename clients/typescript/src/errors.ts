@@ -47,6 +47,12 @@ export class AppEngineError extends Error {
     return Code[this.code];
   }
 
+  /** The message, with a line for each problem that it does not say itself. */
+  override toString(): string {
+    const others = this.problems.filter(({ message }) => message !== this.message);
+    return [this.message, ...others.map(({ path, message }) => `  ${path}: ${message}`)].join("\n");
+  }
+
   /** Whether the same call may succeed when it is made again. */
   get isPassing(): boolean {
     return this.code === Code.UNAVAILABLE || this.retryAfterSeconds !== undefined;
@@ -78,12 +84,18 @@ function isServiceError(error: unknown): error is ServiceError {
 function sentence(error: ServiceError, target: string): string {
   switch (error.code) {
     case Code.UNAVAILABLE:
-      return `the server ${target} cannot be reached: ${error.details}`;
+      return `the server ${target} cannot be reached: ${cause(error.details)}. ` +
+        "See whether it runs, and whether this is its address";
     case Code.DEADLINE_EXCEEDED:
       return `the server ${target} did not answer in time`;
     default:
       return error.details;
   }
+}
+
+/** What gRPC says of a connection that could not be made, without its own preface. */
+function cause(details: string): string {
+  return details.replace(/^.*Last error: (Error: )?/, "").replace(/\.? *Resolution note: *$/, "");
 }
 
 function add(refusal: AppEngineError, kind: string, value: Buffer): void {

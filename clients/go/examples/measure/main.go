@@ -30,7 +30,15 @@ func main() {
 	picture := flag.String("picture", "", "what was annotated, a PNG")
 	region := flag.String("region", "", "the GeoJSON file that says where the picture was cropped from")
 	out := flag.String("out", "results", "the folder for the outputs")
+	flag.Usage = func() {
+		fmt.Fprintln(flag.CommandLine.Output(), "measure [options] OUTLINE.geojson…")
+		flag.PrintDefaults()
+	}
 	flag.Parse()
+	if *bundle == "" || *picture == "" || *region == "" {
+		fmt.Fprintln(os.Stderr, "error: -bundle, -picture and -region are needed; -help explains them")
+		os.Exit(2)
+	}
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt)
 	defer stop()
 	if err := run(ctx, *server, *bundle, appengine.Crop(*picture, *region), *out, flag.Args()); err != nil {
@@ -69,7 +77,8 @@ func run(
 		return err
 	}
 	if ended.GetState() != pb.RunState_RUN_STATE_SUCCEEDED {
-		return fmt.Errorf("the run did not succeed: %s", ended.GetFailure().GetMessage())
+		failure := ended.GetFailure() // none where it was cancelled
+		return fmt.Errorf("%v: %v: %s", ended.GetState(), failure.GetReason(), failure.GetMessage())
 	}
 	return fetch(ctx, client, ended.GetId(), out)
 }
@@ -83,10 +92,8 @@ func install(ctx context.Context, client *appengine.Client, bundle string) error
 	// The same file has the same id, so that the next process goes on where this one was killed.
 	name := fmt.Sprint(bundle, facts.Size(), facts.ModTime())
 	options := appengine.TransferOptions{
-		RequestID: uuid.NewSHA1(uuid.NameSpaceURL, []byte(name)).String(),
-		OnProgress: func(now appengine.Progress) {
-			fmt.Printf("sent %d of %d bytes\n", now.DoneBytes, now.TotalBytes)
-		},
+		RequestID:  uuid.NewSHA1(uuid.NameSpaceURL, []byte(name)).String(),
+		OnProgress: tellTenths(),
 	}
 	published, err := client.UploadTask(ctx, bundle, options)
 	var refused *appengine.Error
@@ -97,6 +104,17 @@ func install(ctx context.Context, client *appengine.Client, bundle string) error
 		err = errors.New(published.GetFailure().GetMessage())
 	}
 	return err
+}
+
+// tellTenths prints each tenth that was sent.
+func tellTenths() func(appengine.Progress) {
+	told := int64(0)
+	return func(now appengine.Progress) {
+		if tenths := 10 * now.DoneBytes / max(now.TotalBytes, 1); tenths > told {
+			told = tenths
+			fmt.Printf("sent %d of %d bytes\n", now.DoneBytes, now.TotalBytes)
+		}
+	}
 }
 
 // addOutlines gives the task an annotation for each GeoJSON file, all with one label.
@@ -117,14 +135,19 @@ func addOutlines(inputs appengine.Inputs, paths []string) error {
 	return nil
 }
 
-// follow shows every change of the run until its end.
+// follow shows the states of the run until its end.
 func follow(ctx context.Context, client *appengine.Client, runID string) (*pb.Run, error) {
 	var newest *pb.Run
+	shown := pb.RunState_RUN_STATE_UNSPECIFIED
 	for answer, err := range client.Watch(ctx, runID, 0) {
 		if err != nil {
 			return nil, err
 		}
-		fmt.Println(answer.GetEvent().GetState())
+		// Other changes, such as an input that came, leave the state as it is.
+		if state := answer.GetEvent().GetState(); state != shown {
+			shown = state
+			fmt.Println(state)
+		}
 		newest = answer.GetRun()
 	}
 	return newest, nil
@@ -137,9 +160,10 @@ func fetch(ctx context.Context, client *appengine.Client, runID, out string) err
 	}
 	for _, output := range outputs {
 		if output.GetParameter() == "summary" {
-			fmt.Println(output.GetValue().GetString_())
+			fmt.Println("summary:", output.GetValue().GetString_())
 		}
 	}
+	fmt.Println("log:")
 	for piece, err := range client.Logs(ctx, runID, appengine.LogOptions{}) {
 		if err != nil {
 			return err

@@ -36,6 +36,11 @@ final class PathRules {
     throw TransferException.broken("the server sent the path %s twice", path);
   }
 
+  /** Whether a path was admitted, or is above one that was. */
+  boolean know(String path) {
+    return kinds.containsKey(path);
+  }
+
   /** What is above must be folders; those that were not listed are taken for such. */
   private void checkAbove(String path) {
     for (int slash = path.lastIndexOf('/'); slash > 0; slash = path.lastIndexOf('/', slash - 1)) {

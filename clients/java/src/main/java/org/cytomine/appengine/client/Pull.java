@@ -7,7 +7,6 @@ import java.nio.file.LinkOption;
 import java.nio.file.Path;
 import java.time.Duration;
 import java.util.ArrayList;
-import java.util.Comparator;
 import java.util.Iterator;
 import java.util.List;
 import java.util.stream.Stream;
@@ -34,27 +33,54 @@ final class Pull {
 
   /** Fetch everything beside its final place, check it, and move it there. */
   Fetched into(Path target) {
-    Path parts = null;
-    try {
-      Files.createDirectories(target);
-      // In the folder itself: it may be a mount, and only there a rename is atomic.
-      parts = Files.createTempDirectory(target, ".appengine-incoming-");
+    try (Parts parts = Parts.take(target, resource)) {
       for (int restart = 0; ; restart++) {
-        Path folder = Files.createDirectory(parts.resolve("new-" + restart));
-        try (TreeWriter writer = new TreeWriter(folder)) {
+        try (TreeWriter writer = open(parts)) {
           receive(writer);
-          return moveInto(target, writer, Files.createDirectory(parts.resolve("old")));
+          return moveInto(target, writer, parts.old());
         } catch (ServerException error) {
           if (!error.reason().equals("ETAG") || restart == MAX_RESTARTS) {
+            keepAfter(error, parts);
             throw error;
           }
+          parts.clear();
+        } catch (AppEngineException error) {
+          keepAfter(error, parts);
+          throw error;
         }
       }
     } catch (IOException error) {
       throw new LocalFileException("the folder " + target + " cannot be written", error);
-    } finally {
-      remove(parts);
     }
+  }
+
+  private static void keepAfter(AppEngineException error, Parts parts) {
+    if (error.isResumable()) {
+      parts.keep();
+    }
+  }
+
+  /** A writer into the parts: where a killed process was, or at the beginning. */
+  private static TreeWriter open(Parts parts) throws IOException {
+    if (!parts.canBeKept()) {
+      parts.clear();
+      return new TreeWriter(parts.fresh());
+    }
+    TreeWriter writer = new TreeWriter(parts.fresh());
+    try {
+      writer.keep(Notes.open(parts.notes(), writer));
+      if (!writer.etag().isEmpty()) {
+        writer.dropTheRest();
+        return writer;
+      }
+    } catch (IOException | AppEngineException error) {
+      // What lies there is not what was noted: begin anew.
+    }
+    writer.close();
+    parts.clear();
+    TreeWriter anew = new TreeWriter(parts.fresh());
+    anew.keep(Notes.open(parts.notes(), anew));
+    return anew;
   }
 
   private void receive(TreeWriter writer) {
@@ -134,19 +160,6 @@ final class Pull {
   private static List<Path> listed(Path folder) throws IOException {
     try (Stream<Path> inside = Files.list(folder)) {
       return inside.sorted().toList();
-    }
-  }
-
-  private static void remove(Path folder) {
-    if (folder == null) {
-      return;
-    }
-    try (Stream<Path> all = Files.walk(folder)) {
-      for (Path one : all.sorted(Comparator.reverseOrder()).toList()) {
-        Files.delete(one);
-      }
-    } catch (IOException error) {
-      throw new LocalFileException("the folder " + folder + " cannot be removed", error);
     }
   }
 }

@@ -1,16 +1,19 @@
 package org.cytomine.appengine.client;
 
-import com.google.protobuf.ByteString;
+import java.io.EOFException;
 import java.io.IOException;
 import java.nio.ByteBuffer;
 import java.nio.channels.FileChannel;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.nio.file.StandardOpenOption;
+import java.util.Comparator;
 import java.util.HashMap;
 import java.util.HashSet;
+import java.util.List;
 import java.util.Map;
 import java.util.Set;
+import java.util.stream.Stream;
 import java.util.zip.CRC32C;
 import org.cytomine.appengine.v1.Chunk;
 import org.cytomine.appengine.v1.DownloadResponse;
@@ -23,6 +26,8 @@ import org.cytomine.appengine.v1.FileEnd;
  * tested before a place counts.
  */
 final class TreeWriter implements AutoCloseable {
+  private static final int MAX_MESSAGE_BYTES = 4 << 20;
+
   private final Path folder;
   private final PathRules rules = new PathRules();
   private final Map<Long, Ended> unended = new HashMap<>();
@@ -32,6 +37,8 @@ final class TreeWriter implements AutoCloseable {
   private String etag = "";
   private int files;
   private Growing growing;
+  private Notes notes;
+  private boolean isRecalling; // what is written is there already: it is read instead
 
   /** A file that has all its bytes, and whose checksum has not come yet. */
   private record Ended(String path, int crc) {}
@@ -85,30 +92,96 @@ final class TreeWriter implements AutoCloseable {
     }
   }
 
+  /** Note from now on what was written. */
+  void keep(Notes newNotes) {
+    notes = newNotes;
+  }
+
   /** Write a message and move the place. */
   void apply(DownloadResponse message) {
-    if (message.hasHeader()) {
-      Place newEnd = Place.of(message.getHeader().getEnd());
-      String newEtag = message.getHeader().getEtag();
-      if (end != null && !(etag.equals(newEtag) && end.equals(newEnd))) {
-        throw TransferException.broken("the content changed while it was downloaded: start again");
-      }
-      etag = newEtag;
-      end = newEnd;
-    }
+    begin(message);
     Chunk chunk = message.getChunk();
-    if (chunk.getData().isEmpty() && chunk.getEntriesCount() + chunk.getEndsCount() == 0) {
-      return; // without content it keeps the stream alive
-    }
-    check(chunk);
     try {
-      write(chunk);
+      if (!isEmpty(chunk)) {
+        expect(chunk);
+        ByteBuffer data = chunk.getData().asReadOnlyByteBuffer();
+        if (crcOf(data) != chunk.getCrc32C()) {
+          throw TransferException.cut("a chunk of the download has a wrong checksum");
+        }
+        write(chunk, data);
+      }
+      if (notes != null) {
+        notes.add(message, place);
+      }
     } catch (IOException error) {
       throw new LocalFileException("what was downloaded cannot be written", error);
     }
   }
 
-  private void check(Chunk chunk) {
+  /**
+   * Take over what a killed writer has noted of a message: its data are read from the folder, and must
+   * be what they were.
+   */
+  void recall(DownloadResponse message, Place after) throws IOException {
+    begin(message);
+    if (!message.hasChunk()) {
+      return;
+    }
+    expect(message.getChunk());
+    long length = after.bytes() - place.bytes();
+    if (length < 0 || length > MAX_MESSAGE_BYTES) {
+      throw TransferException.broken("a note tells of a chunk of %d bytes", length);
+    }
+    ByteBuffer data = ByteBuffer.allocate((int) length);
+    isRecalling = true;
+    write(message.getChunk(), data.duplicate());
+    isRecalling = false;
+    if (crcOf(data) != message.getChunk().getCrc32C()) {
+      throw TransferException.broken("what lies there is not what was written");
+    }
+  }
+
+  /** Remove what was written and is not in the notes. */
+  void dropTheRest() throws IOException {
+    if (growing != null) {
+      growing.channel.truncate(growing.channel.position());
+    }
+    List<Path> all;
+    try (Stream<Path> found = Files.walk(folder)) {
+      all = found.sorted(Comparator.reverseOrder()).toList();
+    }
+    for (Path one : all) {
+      if (!one.equals(folder) && !rules.know(folder.relativize(one).toString())) {
+        Files.delete(one);
+      }
+    }
+  }
+
+  /** Whether a chunk holds nothing to write: it keeps the stream alive. */
+  static boolean isEmpty(Chunk chunk) {
+    return chunk.getData().isEmpty() && chunk.getEntriesCount() + chunk.getEndsCount() == 0;
+  }
+
+  private void begin(DownloadResponse message) {
+    if (!message.hasHeader()) {
+      return;
+    }
+    Place newEnd = Place.of(message.getHeader().getEnd());
+    String newEtag = message.getHeader().getEtag();
+    if (end != null && !(etag.equals(newEtag) && end.equals(newEnd))) {
+      throw TransferException.broken("the content changed while it was downloaded: start again");
+    }
+    etag = newEtag;
+    end = newEnd;
+  }
+
+  private static int crcOf(ByteBuffer data) {
+    CRC32C crc = new CRC32C();
+    crc.update(data.duplicate());
+    return (int) crc.getValue();
+  }
+
+  private void expect(Chunk chunk) {
     if (end == null) {
       throw TransferException.broken("the download begins without a header");
     }
@@ -116,16 +189,12 @@ final class TreeWriter implements AutoCloseable {
     if (!at.equals(place)) {
       throw TransferException.broken("the download goes on at %s, %s was expected", at, place);
     }
-    CRC32C crc = new CRC32C();
-    crc.update(chunk.getData().asReadOnlyByteBuffer());
-    if ((int) crc.getValue() != chunk.getCrc32C()) {
-      throw TransferException.cut("a chunk of the download has a wrong checksum");
-    }
   }
 
-  private void write(Chunk chunk) throws IOException {
+  private void write(Chunk chunk, ByteBuffer data) throws IOException {
+    int length = data.remaining();
     long entries = place.entries();
-    ByteString rest = fill(chunk.getData());
+    fill(data);
     for (Entry entry : chunk.getEntriesList()) {
       if (entry.getIndex() < entries) {
         continue; // sent again
@@ -139,9 +208,9 @@ final class TreeWriter implements AutoCloseable {
       }
       entries++;
       begin(entry);
-      rest = fill(rest);
+      fill(data);
     }
-    if (!rest.isEmpty()) {
+    if (data.hasRemaining()) {
       throw TransferException.broken("the server sent bytes that belong to no file");
     }
     for (FileEnd one : chunk.getEndsList()) {
@@ -150,7 +219,7 @@ final class TreeWriter implements AutoCloseable {
         throw TransferException.broken("the file %s does not match its checksum", known.path());
       }
     }
-    place = new Place(place.bytes() + chunk.getData().size(), entries);
+    place = new Place(place.bytes() + length, entries);
   }
 
   private void begin(Entry entry) throws IOException {
@@ -161,10 +230,12 @@ final class TreeWriter implements AutoCloseable {
     makeFolder(local.getParent());
     switch (entry.getKind()) {
       case ENTRY_KIND_FOLDER -> makeFolder(local);
-      case ENTRY_KIND_LINK -> Files.createSymbolicLink(local, Path.of(entry.getLinkTarget()));
+      case ENTRY_KIND_LINK -> link(local, Path.of(entry.getLinkTarget()));
       case ENTRY_KIND_FILE -> {
         FileChannel channel =
-            FileChannel.open(local, StandardOpenOption.WRITE, StandardOpenOption.CREATE_NEW);
+            isRecalling
+                ? FileChannel.open(local, StandardOpenOption.READ, StandardOpenOption.WRITE)
+                : FileChannel.open(local, StandardOpenOption.WRITE, StandardOpenOption.CREATE_NEW);
         files++;
         growing = new Growing(entry, channel);
         complete();
@@ -175,27 +246,38 @@ final class TreeWriter implements AutoCloseable {
     }
   }
 
+  private void link(Path local, Path target) throws IOException {
+    if (!isRecalling) {
+      Files.createSymbolicLink(local, target);
+    } else if (!Files.readSymbolicLink(local).equals(target)) {
+      throw TransferException.broken("%s leads elsewhere", local);
+    }
+  }
+
   private void makeFolder(Path one) throws IOException {
     if (made.add(one)) {
       Files.createDirectories(one);
     }
   }
 
-  /** Write what belongs to the file that is open, and answer the rest. */
-  private ByteString fill(ByteString data) throws IOException {
-    if (growing == null || data.isEmpty()) {
-      return data;
+  /** Write what belongs to the file that is open, and leave the rest. */
+  private void fill(ByteBuffer data) throws IOException {
+    if (growing == null || !data.hasRemaining()) {
+      return;
     }
-    int length = (int) Math.min(data.size(), growing.rest);
-    ByteString part = data.substring(0, length);
-    growing.crc.update(part.asReadOnlyByteBuffer());
-    ByteBuffer left = part.asReadOnlyByteBuffer();
+    int length = (int) Math.min(data.remaining(), growing.rest);
+    ByteBuffer part = data.slice(data.position(), length);
+    ByteBuffer left = part.duplicate();
     while (left.hasRemaining()) {
-      growing.channel.write(left);
+      int moved = isRecalling ? growing.channel.read(left) : growing.channel.write(left);
+      if (moved < 0) {
+        throw new EOFException(growing.entry.getPath() + " is shorter than it was");
+      }
     }
+    growing.crc.update(part);
     growing.rest -= length;
+    data.position(data.position() + length);
     complete();
-    return data.substring(length);
   }
 
   private void complete() throws IOException {
@@ -214,13 +296,17 @@ final class TreeWriter implements AutoCloseable {
 
   @Override
   public void close() {
-    if (growing != null) {
-      try {
+    try {
+      if (growing != null) {
         growing.channel.close();
-      } catch (IOException error) {
-        throw new LocalFileException("what was downloaded cannot be written", error);
       }
-      growing = null;
+      if (notes != null) {
+        notes.close();
+      }
+    } catch (IOException error) {
+      throw new LocalFileException("what was downloaded cannot be written", error);
     }
+    growing = null;
+    notes = null;
   }
 }

@@ -2,6 +2,7 @@ package org.cytomine.appengine.examples;
 
 import com.google.protobuf.ByteString;
 import java.io.IOException;
+import java.nio.charset.StandardCharsets;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.time.OffsetDateTime;
@@ -9,10 +10,13 @@ import java.util.ArrayList;
 import java.util.HashMap;
 import java.util.List;
 import java.util.Map;
+import java.util.UUID;
+import java.util.function.Consumer;
 import org.cytomine.appengine.client.AppEngineClient;
 import org.cytomine.appengine.client.AppEngineException;
 import org.cytomine.appengine.client.ConnectOptions;
 import org.cytomine.appengine.client.Input;
+import org.cytomine.appengine.client.Progress;
 import org.cytomine.appengine.client.RunOptions;
 import org.cytomine.appengine.client.ServerException;
 import org.cytomine.appengine.client.TransferOptions;
@@ -42,6 +46,10 @@ public final class MeasureCrop {
 
   /** Run it. */
   public static void main(String[] arguments) throws IOException {
+    if (arguments.length < 5) {
+      System.err.println("give SERVER BUNDLE CROP REGION RESULTS OUTLINES…: see the README");
+      System.exit(2);
+    }
     List<Path> paths = new ArrayList<>();
     for (int index = 1; index < arguments.length; index++) {
       paths.add(Path.of(arguments[index]));
@@ -53,13 +61,14 @@ public final class MeasureCrop {
       example.follow(run.getId());
       example.fetch(run.getId(), paths.get(3));
     } catch (AppEngineException error) {
-      System.err.println("error: " + error);
+      String text = error instanceof ServerException ? error.toString() : error.getMessage();
+      System.err.println("error: " + text);
       System.exit(1);
     }
   }
 
   /** Upload the task unless the server has it. */
-  private void install(Path bundle) {
+  private void install(Path bundle) throws IOException {
     try {
       Task task =
           client
@@ -67,16 +76,37 @@ public final class MeasureCrop {
               .upload(
                   bundle,
                   TransferOptions.usual()
-                      .withProgress(
-                          now ->
-                              System.out.printf(
-                                  "sent %d of %d bytes%n", now.doneBytes(), now.totalBytes())));
+                      .withRequestId(idOf(bundle))
+                      .withProgress(new SentTenths()));
       if (task.getState() != TaskState.TASK_STATE_READY) {
         throw new IllegalStateException(task.getFailure().getMessage());
       }
     } catch (ServerException refusal) {
       if (!refusal.reason().equals("TASK_EXISTS")) {
         throw refusal;
+      }
+    }
+  }
+
+  /** The same file has the same id, so that the next process goes on where this one was killed. */
+  private static String idOf(Path bundle) throws IOException {
+    if (!Files.exists(bundle)) {
+      return null; // the upload says so
+    }
+    String name = bundle + " " + Files.size(bundle) + " " + Files.getLastModifiedTime(bundle);
+    return UUID.nameUUIDFromBytes(name.getBytes(StandardCharsets.UTF_8)).toString();
+  }
+
+  /** Tells of each tenth that was sent. */
+  private static final class SentTenths implements Consumer<Progress> {
+    private long told;
+
+    @Override
+    public void accept(Progress now) {
+      long tenths = now.totalBytes() == 0 ? 10 : 10 * now.doneBytes() / now.totalBytes();
+      if (tenths > told) {
+        told = tenths;
+        System.out.printf("sent %d of %d bytes%n", now.doneBytes(), now.totalBytes());
       }
     }
   }
@@ -99,27 +129,35 @@ public final class MeasureCrop {
     return client.runs().start(run.getId());
   }
 
-  /** Show every change of the run until its end. */
+  /** Show the states of the run until its end. */
   private void follow(String runId) {
     try (var changes = client.runs().watch(runId, 0)) {
+      RunState shown = null;
       for (WatchRunResponse change : changes) {
-        System.out.println(change.getEvent().getState());
+        RunState state = change.getEvent().getState();
+        if (state != shown) { // other changes, such as an input that came, leave it as it is
+          System.out.println(state);
+        }
+        shown = state;
       }
     }
     Run ended = client.runs().get(runId);
     if (ended.getState() != RunState.RUN_STATE_SUCCEEDED) {
-      throw new IllegalStateException("the run did not succeed: " + ended.getFailure().getMessage());
+      throw new IllegalStateException(
+          ended.hasFailure()
+              ? ended.getFailure().getReason() + ": " + ended.getFailure().getMessage()
+              : "the run was cancelled");
     }
   }
 
   private void fetch(String runId, Path folder) {
     for (ParameterValue output : client.runs().outputs(runId)) {
       if (output.getParameter().equals("summary")) {
-        System.out.println(output.getValue().getString());
+        System.out.println("summary: " + output.getValue().getString());
       }
     }
     ByteString log = client.runs().log(runId);
-    System.out.print(log.toStringUtf8());
+    System.out.print("log:\n" + log.toStringUtf8());
     var fetched = client.runs().downloadOutputs(runId, folder, TransferOptions.usual());
     System.out.printf("%d files are in %s%n", fetched.files(), folder);
   }
