@@ -8,7 +8,7 @@ from uuid import UUID
 
 import pytest
 from appengine_server.scheduling.kubernetes.fields import quantity
-from appengine_server.scheduling.kubernetes.labels import CANCELLED_ANNOTATION
+from appengine_server.scheduling.kubernetes.labels import CANCELLED_ANNOTATION, LOST_NODE_TAINTS
 from appengine_server.scheduling.kubernetes.nodes import admit
 from appengine_server.scheduling.kubernetes.reasons import _AGENT_EXITS, Sight, observation_of
 from appengine_server.scheduling.kubernetes.settings import (
@@ -197,9 +197,29 @@ def test_a_lost_node_is_told_as_soon_as_kubernetes_gives_its_pods_up() -> None:
     given_up = pod(RUNNING, metadata=DELETED, status=disrupted("DeletionByTaintManager"))
     shown = seen(given_up)
     assert (shown.phase, reason_of(shown)) == (AttemptPhase.ENDED, FailureReason.NODE_LOST)
-    assert seen(pod(RUNNING), node_ready=False).phase is AttemptPhase.RUNNING, "it may come back"
-    lost = seen(pod(RUNNING, metadata=DELETED), node_ready=False)
+    lost = seen(pod(RUNNING, metadata=DELETED), unready_since=NOW)
     assert reason_of(lost) is FailureReason.NODE_LOST
+
+
+@pytest.mark.parametrize(("seconds", "is_lost"), [(40, False), (50, True)])
+def test_a_lost_node_whose_pods_kubernetes_forgets_is_told_a_while_later(
+    seconds: int, is_lost: bool
+) -> None:
+    shown_pod = pod(RUNNING)
+    shown_pod["spec"]["tolerations"] = [
+        {"key": taint, "operator": "Exists", "effect": "NoExecute", "tolerationSeconds": 15}
+        for taint in LOST_NODE_TAINTS
+    ]
+    shown = seen(shown_pod, unready_since=NOW - timedelta(seconds=seconds))
+    expected = (
+        (AttemptPhase.ENDED, FailureReason.NODE_LOST) if is_lost else (AttemptPhase.RUNNING, None)
+    )
+    assert (shown.phase, reason_of(shown)) == expected
+
+
+def test_a_pod_that_tolerates_a_lost_node_for_ever_may_come_back() -> None:
+    shown = seen(pod(RUNNING), unready_since=NOW - timedelta(days=1))
+    assert shown.phase is AttemptPhase.RUNNING
 
 
 def test_a_deleted_pod_that_never_ends_is_lost() -> None:

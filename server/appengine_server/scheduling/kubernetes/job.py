@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 
 from appengine_server.scheduling.kubernetes.labels import (
+    LOST_NODE_TAINTS,
     NETWORK_LABEL,
     PROJECT_ANNOTATION,
     TASK,
@@ -23,7 +24,6 @@ LEAST_RAM_BYTES = 16 * MIB
 """Runtimes cannot even begin a container with less than about 6 MiB."""
 
 _OUTER_STOP_SECONDS = 24 * 3600
-_LOST_NODE_TAINTS = ("node.kubernetes.io/not-ready", "node.kubernetes.io/unreachable")
 _SHM = "shm"
 _TMP = "tmp"
 
@@ -143,5 +143,5 @@ def _lost_node_tolerations(pods: PodSettings) -> list[Json]:
             "effect": "NoExecute",
             "tolerationSeconds": int(pods.lost_node_toleration.total_seconds()),
         }
-        for taint in _LOST_NODE_TAINTS
+        for taint in LOST_NODE_TAINTS
     ]

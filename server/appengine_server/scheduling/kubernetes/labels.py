@@ -19,6 +19,9 @@ PROJECT_ANNOTATION = "appengine.project"
 CANCELLED_ANNOTATION = "appengine.cancelled"
 """On a pod: we ended it."""
 
+LOST_NODE_TAINTS = ("node.kubernetes.io/not-ready", "node.kubernetes.io/unreachable")
+"""Kubernetes puts them on a node that does not answer; pods tolerate them for a while."""
+
 TASK = "task"
 FETCH = "fetch"
 TRANSFER = "transfer"

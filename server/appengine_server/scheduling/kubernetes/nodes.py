@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from datetime import datetime
 
-from appengine_server.scheduling.kubernetes.fields import exact, holds, quantity
+from appengine_server.scheduling.kubernetes.fields import condition, exact, holds, quantity, time_of
 from appengine_server.scheduling.kubernetes.labels import Json
 from appengine_server.scheduling.kubernetes.settings import ClusterMode, KubernetesSchedulerSettings
 from appengine_server.scheduling.scheduler import (
@@ -46,6 +47,14 @@ def admit(
 def is_ready(node: Json) -> bool:
     """Whether the node answers."""
     return holds(node, "Ready")
+
+
+def unready_since(node: Json) -> datetime | None:
+    """Since when the node has not answered; None while it does."""
+    if is_ready(node):
+        return None
+    told = (condition(node, "Ready") or {}).get("lastTransitionTime")
+    return time_of(told or node["metadata"]["creationTimestamp"])
 
 
 def architecture_of(node: Json | None) -> str:

@@ -16,6 +16,7 @@ from appengine_server.scheduling.kubernetes.fields import condition, holds, quan
 from appengine_server.scheduling.kubernetes.labels import (
     CANCELLED_ANNOTATION,
     FETCH,
+    LOST_NODE_TAINTS,
     TASK,
     TRANSFER,
     Json,
@@ -38,7 +39,9 @@ _LOST_BY = frozenset({"DeletionByTaintManager", "DeletionByPodGC"})
 _KILLED = frozenset({128 + signal.SIGKILL, 128 + signal.SIGTERM})
 _NEVER_STARTED = frozenset({"StartError", "ContainerCannotRun"})
 _STUCK_AFTER = timedelta(seconds=30)
-"""How long a kubelet may be late with the end of a pod that was deleted."""
+"""How long a kubelet may be late with the end of a pod that was deleted, and Kubernetes with giving
+up a pod whose node is lost: it tries that once, and forgets it where the API fails.
+"""
 
 _AGENT_EXITS = {
     1: "it crashed: its log in the pod holds the traceback",
@@ -64,8 +67,8 @@ class Sight:
     pod: Json | None
     gone: bool = False
     """The pod is no more; `pod` is the last that was seen of it."""
-    node_ready: bool = True
-    """The pod's node answers, as far as anyone knows."""
+    unready_since: datetime | None = None
+    """Since when the pod's node has not answered; None while it does, as far as anyone knows."""
     architecture: str = "amd64"
     """Of the pod's node."""
     warnings: Sequence[Json] = ()
@@ -221,13 +224,25 @@ def _lost(sight: Sight) -> Failure | None:
         )
     deleted_at = time_of(pod["metadata"].get("deletionTimestamp"))
     if deleted_at is None:
-        return None
+        return _node_lost() if _was_not_given_up(sight, pod) else None
     taken = _taken_away(sight, None)
-    if _is_lost_by(_disruption(pod)) or not sight.node_ready:
+    if _is_lost_by(_disruption(pod)) or sight.unready_since is not None:
         return _node_lost()
     if task_state(pod) == "waiting":
         return taken
     return _node_lost() if sight.now > deleted_at + _STUCK_AFTER else None
+
+
+def _was_not_given_up(sight: Sight, pod: Json) -> bool:
+    """Whether the node is away for so long that Kubernetes should have deleted the pod."""
+    tolerated = [
+        timedelta(seconds=one["tolerationSeconds"])
+        for one in pod["spec"].get("tolerations") or ()
+        if one.get("key") in LOST_NODE_TAINTS and "tolerationSeconds" in one
+    ]
+    if sight.unready_since is None or not tolerated:
+        return False
+    return sight.now > sight.unready_since + max(tolerated) + _STUCK_AFTER
 
 
 def _taken_away(sight: Sight, ended: Json | None) -> Failure | None:

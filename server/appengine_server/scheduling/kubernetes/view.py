@@ -20,7 +20,7 @@ from appengine_server.scheduling.kubernetes.labels import (
     ref_of,
     selector,
 )
-from appengine_server.scheduling.kubernetes.nodes import architecture_of, is_ready
+from appengine_server.scheduling.kubernetes.nodes import architecture_of, is_ready, unready_since
 from appengine_server.scheduling.kubernetes.reasons import Sight
 from appengine_server.scheduling.kubernetes.watch import Collection
 from appengine_server.scheduling.scheduler import AttemptRef, SchedulerUnavailable
@@ -91,7 +91,7 @@ class View:
             job=job,
             pod=known,
             gone=pod is None and known is not None,
-            node_ready=node is None or is_ready(node),
+            unready_since=None if node is None else unready_since(node),
             architecture=architecture_of(node),
             warnings=self._warnings_of(ref),
             now=datetime.now(UTC),
