@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 from appengine_contract.parameters.array import ArrayType
+from appengine_contract.parameters.file import FileType
 from appengine_contract.parameters.geometry import GeometryType
 from appengine_contract.parameters.image import ImageType
 from appengine_contract.parameters.integer import IntegerType
@@ -409,3 +410,32 @@ def test_a_collection_that_is_no_text_is_told_with_its_array(tmp_path: Path, whe
     (tmp_path / "x").write_bytes(b" " * 20_000)
     reading = kind.read(tmp_path / "x", "shapes", ReadOptions(root=tmp_path, max_text_bytes=19_999))
     assert where(reading.problems) == {("shapes", "OUTPUT_TOO_LARGE")}
+
+
+@pytest.mark.parametrize("wanted", [range(12), range(9, 12), range(10, 11), range(0)])
+def test_some_items_are_read_as_all_are(tmp_path, wanted: range) -> None:
+    kind = ArrayType(subtype=IntegerType())
+    kind.write(_integers(*range(100, 112)), tmp_path / "x")
+    read = kind.read_items(tmp_path / "x", "x", ReadOptions(root=tmp_path), wanted)
+    assert read == [IntegerValue(100 + index) for index in wanted]
+
+
+def test_some_files_are_read_with_their_paths_and_sizes(tmp_path) -> None:
+    kind = ArrayType(subtype=FileType())
+    files = {f"x/{index}": b"." * index for index in range(3)}
+    _lay_out(tmp_path, {"x/array.yml": b"size: 3", **files})
+    read = kind.read_items(tmp_path / "x", "x", ReadOptions(root=tmp_path), range(1, 3))
+    assert read is not None
+    assert [(one.path, one.size_bytes) for one in read] == [("x/1", 1), ("x/2", 2)]
+    whole = _read(tmp_path, kind).value
+    assert tuple(read) == whole.items[1:]
+
+
+@pytest.mark.parametrize("kind", [IntegerType(), FileType()])
+def test_some_items_are_none_where_one_is_not_there(tmp_path, kind) -> None:
+    _lay_out(tmp_path, {"x/array.yml": b"size: 3", "x/0": b"0", "x/2": b"2"})
+    options = ReadOptions(root=tmp_path)
+    array = ArrayType(subtype=kind)
+    assert array.read_items(tmp_path / "x", "x", options, range(3)) is None
+    assert array.read_items(tmp_path / "y", "x", options, range(1)) is None
+    assert array.read_items(tmp_path / "x", "x", options, range(2, 3)) is not None
