@@ -186,9 +186,9 @@ async def take_expired(connection: Connection, *, limit: int) -> list[ExpiredUpl
     return [ExpiredUpload(**row) for row in await connection.fetch(_TAKE_EXPIRED, limit)]
 
 
-async def expired(connection: Connection, *, limit: int | None) -> list[UUID]:
-    """What `take_expired` would remove, or the first of them."""
-    return [row["id"] for row in await connection.fetch(_EXPIRED, limit)]
+async def expired(connection: Connection) -> list[UUID]:
+    """What `take_expired` would remove."""
+    return [row["id"] for row in await connection.fetch(_EXPIRED, None)]
 
 
 async def lock_held(connection: Connection) -> None:

@@ -92,19 +92,11 @@ class Retention:
 
     async def look(self) -> Sequence[Swept]:
         """What a sweep would remove now; changes nothing. Raises as `sweep`."""
-        return [await self._look(one) for one in self._sweeps()]
-
-    @staticmethod
-    async def _look(sweep: Sweep) -> Swept:
-        names, left = [], ""
-        try:
-            async for name in sweep.look():
-                names.append(name)
-        except SomeLeft as error:
-            left = str(error)
-        # A look shows so many at least, if there are.
-        count = len(names) if left or len(names) < _NAMED else await sweep.count()
-        return Swept(kind=sweep.name, count=count, names=names, left=left)
+        seen = [(one.name, await one.look()) for one in self._sweeps()]
+        return [
+            Swept(kind=kind, count=there.count, names=there.names, left=there.left)
+            for kind, there in seen
+        ]
 
     async def _sweep(self, sweep: Sweep) -> Swept:
         count, names, left = 0, [], ""

@@ -8,7 +8,16 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Iterable, Iterator
+from collections.abc import (
+    AsyncIterator,
+    Awaitable,
+    Callable,
+    Collection,
+    Iterable,
+    Iterator,
+    Sequence,
+)
+from dataclasses import dataclass
 from datetime import timedelta
 from itertools import islice
 from pathlib import Path
@@ -37,16 +46,24 @@ class SomeLeft(Exception):
     """Why a kind was not swept to its end. The next sweep goes on; other kinds do not wait."""
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Seen:
+    """What there is of one kind now."""
+
+    count: int
+    names: Sequence[str]
+    """The first of them at least."""
+    left: str = ""
+    """Why there may be more."""
+
+
 class Sweep(Protocol):
     """One kind of thing that is kept no longer."""
 
     name: str
 
-    async def count(self) -> int:
-        """How many there are now. Raises SomeLeft where nobody can tell."""
-
-    def look(self) -> AsyncIterator[str]:
-        """The names of the first of them. Raises as `count`."""
+    async def look(self) -> Seen:
+        """What a sweep would remove now."""
 
     def sweep(self) -> AsyncIterator[str]:
         """Remove them, and give the name of each. May raise SomeLeft in the end."""
@@ -69,19 +86,13 @@ class FinishedRuns:
         self._older_than = older_than
         self._effects_added = effects_added
 
-    async def count(self) -> int:
-        """How many there are now."""
+    async def look(self) -> Seen:
+        """How many there are now, and the oldest of them."""
+        older_than = self._older_than
         async with self._database.connection() as connection:
-            return await retention.count_ended_runs(connection, older_than=self._older_than)
-
-    async def look(self) -> AsyncIterator[str]:
-        """The oldest of them."""
-        async with self._database.connection() as connection:
-            found = await retention.ended_runs(
-                connection, older_than=self._older_than, limit=_SHOWN
-            )
-        for run_id in found:
-            yield str(run_id)
+            count = await retention.count_ended_runs(connection, older_than=older_than)
+            found = await retention.ended_runs(connection, older_than=older_than, limit=_SHOWN)
+        return Seen(count=count, names=[str(run_id) for run_id in found])
 
     async def sweep(self) -> AsyncIterator[str]:
         """Remove them, oldest first."""
@@ -125,20 +136,16 @@ class FailedAttempts:
         self._layout = layout
         self._older_than = older_than
 
-    async def count(self) -> int:
-        """How many attempts there are like that."""
+    async def look(self) -> Seen:
+        """How many attempts there are like that, and the oldest of them."""
+        older_than = self._older_than
         async with self._database.connection() as connection:
-            return await retention.count_unswept_attempts(connection, older_than=self._older_than)
-
-    async def look(self) -> AsyncIterator[str]:
-        """The oldest of them."""
-        async with self._database.connection() as connection:
+            count = await retention.count_unswept_attempts(connection, older_than=older_than)
             found = await retention.unswept_attempts(
-                connection, older_than=self._older_than, limit=_SHOWN
+                connection, older_than=older_than, limit=_SHOWN
             )
-        for run in found:
-            for number in run.failed_attempts:
-                yield f"{run.id}/{number}"
+        names = [f"{run.id}/{number}" for run in found for number in run.failed_attempts]
+        return Seen(count=count, names=names)
 
     async def sweep(self) -> AsyncIterator[str]:
         """Remove their files first: what is marked has none."""
@@ -170,17 +177,11 @@ class ExpiredUploads:
         self._layout = layout
         self._upload_bytes = upload_bytes
 
-    async def count(self) -> int:
-        """How many there are now."""
+    async def look(self) -> Seen:
+        """How many there are now, and the first of them."""
         async with self._database.connection() as connection:
-            return len(await uploads.expired(connection, limit=None))
-
-    async def look(self) -> AsyncIterator[str]:
-        """The first of them."""
-        async with self._database.connection() as connection:
-            found = await uploads.expired(connection, limit=_SHOWN)
-        for upload_id in found:
-            yield str(upload_id)
+            found = await uploads.expired(connection)
+        return Seen(count=len(found), names=[str(one) for one in found[:_SHOWN]])
 
     async def sweep(self) -> AsyncIterator[str]:
         """Remove them."""
@@ -227,12 +228,12 @@ class OrphanedFolders:
         self._remove = remove
         self._older_than = older_than
 
-    async def count(self) -> int:
-        """How many there are now."""
-        return len([name async for name in self.look()])
-
-    async def look(self) -> AsyncIterator[str]:
+    async def look(self) -> Seen:
         """All of them."""
+        names = [name async for name in self._orphans()]
+        return Seen(count=len(names), names=names)
+
+    async def _orphans(self) -> AsyncIterator[str]:
         for names in _batches(await self._names(), _FOLDERS_AT_ONCE):
             ids = _ids(names)
             async with self._database.connection() as connection:
@@ -244,7 +245,7 @@ class OrphanedFolders:
 
     async def sweep(self) -> AsyncIterator[str]:
         """Remove them."""
-        async for name in self.look():
+        async for name in self._orphans():
             await self._remove(name)
             yield name
 
@@ -261,14 +262,10 @@ class OrphanedAttempts:
         self._database = database
         self._scheduler = scheduler
 
-    async def count(self) -> int:
-        """How many there are now."""
-        return len([name async for name in self.look()])
-
-    async def look(self) -> AsyncIterator[str]:
+    async def look(self) -> Seen:
         """All of them."""
-        for ref in await self._orphans():
-            yield ref.name
+        names = [ref.name for ref in await self._orphans()]
+        return Seen(count=len(names), names=names)
 
     async def sweep(self) -> AsyncIterator[str]:
         """Remove them."""
@@ -292,19 +289,16 @@ class OrphanedImages:
         self._images = images
         self._older_than = older_than
 
-    async def count(self) -> int:
-        """How many there are now."""
-        return len([name async for name in self.look()])
-
-    async def look(self) -> AsyncIterator[str]:
-        """All of them that are there."""
-        for image in await self._images.orphans(self._older_than):
-            try:
-                there = await self._images.is_there(image)
-            except (ImageStays, SchedulerUnavailable) as error:
-                raise SomeLeft(str(error)) from error
-            if there:
-                yield image.name
+    async def look(self) -> Seen:
+        """All of them that are there, as far as their places tell."""
+        names, left = [], ""
+        try:
+            for image in await self._images.orphans(self._older_than):
+                if await self._images.is_there(image):
+                    names.append(image.name)
+        except (ImageStays, SchedulerUnavailable) as error:
+            left = str(error)
+        return Seen(count=len(names), names=names, left=left)
 
     async def sweep(self) -> AsyncIterator[str]:
         """Remove them, as far as their places do so now."""
