@@ -108,11 +108,20 @@ class ParameterType(ABC):
 
         `at` names it in problems. Raises ValueError when it is not below the root.
         """
+        try:
+            with entry_at(path, options) as entry:
+                return self.read_listed(entry, at, options)
+        except OSError as error:
+            findings = Findings()
+            unreadable(at, error, findings)
+            return Reading(value=None, problems=tuple(findings.problems))
+
+    def read_listed(self, entry: Entry, at: str, options: ReadOptions) -> Reading:
+        """Read and check an entry of a folder that is open; see `read`."""
         findings = Findings()
         value: Value | None = None
         try:
-            with entry_at(path, options) as entry:
-                value = self.read_entry(entry, at, options, findings)
+            value = self.read_entry(entry, at, options, findings)
         except OSError as error:
             unreadable(at, error, findings)
         return Reading(

@@ -6,7 +6,6 @@ The query modules of this folder take a `Connection`; the use cases own it, by `
 from __future__ import annotations
 
 import asyncio
-import json
 from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass, field
@@ -17,6 +16,7 @@ from time import monotonic
 from typing import TYPE_CHECKING, Any, Literal, TypeAlias
 
 import asyncpg
+import orjson
 from asyncpg import Record
 from asyncpg.pool import PoolConnectionProxy
 
@@ -254,8 +254,12 @@ async def _prepare(
         await connection.execute(_LIMIT_SILENCE, limit)
     for name in ("json", "jsonb"):
         await connection.set_type_codec(
-            name, schema="pg_catalog", encoder=json.dumps, decoder=json.loads
+            name, schema="pg_catalog", encoder=_to_text, decoder=orjson.loads
         )
+
+
+def _to_text(document: Any) -> str:
+    return orjson.dumps(document).decode()
 
 
 async def _acquire(pool: asyncpg.Pool[Record]) -> Connection:

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 from uuid import UUID
@@ -22,7 +23,16 @@ from appengine_contract.parameters.geometry import check_companion
 from appengine_contract.parameters.image import ImageType
 from appengine_contract.parameters.type import ParameterType
 from appengine_contract.problems import Problem
-from appengine_contract.reading import ReadOptions, printable
+from appengine_contract.reading import (
+    Entry,
+    Kind,
+    ReadOptions,
+    child,
+    entry_at,
+    list_folder,
+    open_folder,
+    printable,
+)
 from appengine_contract.values import ArrayValue, FileValue, Value
 
 from appengine_server.database.records import InputPart
@@ -87,6 +97,7 @@ class _Receiving:
         self._limits = limits
         self._scratch = scratch
         self._unpacker = Unpacker(scratch, limit_bytes=limits.unpacked_bytes)
+        self._options = ReadOptions(root=tree, direction="input", unpack=self._unpacker)
         self._problems: list[Problem] = []
         self._items: dict[Index, StoredInput] = {}
         self._companions: list[Index] = []
@@ -94,7 +105,8 @@ class _Receiving:
 
     def whole(self) -> Received:
         self._name_alone(self._name)
-        given = self._read(self._parameter.type, (), self._name)
+        with self._entry(self._name) as entry:
+            given = self._read(self._parameter.type, (), entry)
         self._settle(f"The value of {self._name} is refused.")
         assert given is not None, "without a value there are problems"
         return Received(lambda inputs: inputs.with_input(self._name, given))
@@ -106,7 +118,8 @@ class _Receiving:
         if sorted(os.listdir(self._tree)) != [self._name] or not _is_folder(folder):
             message = f"Send items as {self._name}/0, {self._name}/1 and so on."
             raise _refused(self._name, "UPLOAD_LAYOUT", message)
-        self._walk(type_, (), folder)
+        with self._entry(self._name) as entry:
+            self._walk(type_, (), entry)
         if not self._items and not self._companions and not self._problems:
             message = f"There are no items in it: send {self._name}/0, or an empty array whole."
             raise _refused(self._name, "UPLOAD_LAYOUT", message)
@@ -145,40 +158,53 @@ class _Receiving:
             raise _refused(name, "UPLOAD_LAYOUT", f"The folder must be called {name}.")
         os.rename(self._tree / names[0], self._tree / name)
 
-    def _walk(self, type_: ArrayType, above: Index, folder: Path) -> None:
-        """Take the items of one level; a folder without `array.yml` holds items of the next."""
-        taken: set[int] = set()
-        for name in sorted(os.listdir(folder)):  # what has no suffix comes first, and counts
-            place = f"{item_label(self._name, above)}/{printable(name)}"
-            stem, dot, suffix = name.partition(".")
-            if name == ARRAY_METADATA:
-                continue
-            if not is_item_name(stem):
-                self._problem(place, "ARRAY_INDEX", f"{printable(name)} is no index of an item.")
-                continue
-            if len(stem) > _LONGEST_INDEX:
-                self._problem(place, "ARRAY_INDEX", "The index is far too large.")
-                continue
-            index = (*above, int(stem))
-            is_companion = dot + suffix == GEOJSON_SUFFIX and isinstance(type_.subtype, ImageType)
-            if is_companion:
-                self._take_companion(index, folder / name, place)
-            elif dot + suffix not in type_.subtype.names("") or int(stem) in taken:
-                self._problem(place, "ARRAY_INDEX", f"{printable(name)} is no index of an item.")
-            else:
-                taken.add(int(stem))
-                self._take(type_.subtype, index, folder / name)
+    @contextmanager
+    def _entry(self, name: str) -> Iterator[Entry]:
+        with self._unpacker.reading(), entry_at(self._tree / name, self._options) as entry:
+            yield entry
 
-    def _take(self, type_: ParameterType, index: Index, path: Path) -> None:
-        holds_items = (
-            isinstance(type_, ArrayType)
-            and _is_folder(path)
-            and not os.path.lexists(path / ARRAY_METADATA)
-        )
-        if isinstance(type_, ArrayType) and holds_items:
-            self._walk(type_, index, path)
+    def _walk(self, type_: ArrayType, above: Index, level: Entry) -> None:
+        """Take the items of one level; a folder without `array.yml` holds items of the next."""
+        with open_folder(level.name, folder=level.folder) as folder:
+            listing = list_folder(folder, limit=self._options.max_entries)
+            if listing is None:
+                at, most = item_label(self._name, above), self._options.max_entries
+                self._problem(at, "UPLOAD_LAYOUT", f"{at} has more than {most} entries.")
+                return
+            taken: set[int] = set()
+            for name in sorted(listing):  # what has no suffix comes first, and counts
+                if name != ARRAY_METADATA:
+                    self._take(type_, above, child(level, folder, name, listing[name]), taken)
+
+    def _take(self, type_: ArrayType, above: Index, entry: Entry, taken: set[int]) -> None:
+        """One entry of a level, of which the indexes `taken` have their items already."""
+        stem, dot, suffix = entry.name.partition(".")
+        if not is_item_name(stem):
+            self._no_index(above, entry.name)
+        elif len(stem) > _LONGEST_INDEX:
+            place = self._place(above, entry.name)
+            self._problem(place, "ARRAY_INDEX", "The index is far too large.")
+        elif dot + suffix == GEOJSON_SUFFIX and isinstance(type_.subtype, ImageType):
+            place = self._place(above, entry.name)
+            self._take_companion((*above, int(stem)), Path(entry.location), place)
+        elif dot + suffix not in type_.subtype.names("") or int(stem) in taken:
+            self._no_index(above, entry.name)
+        else:
+            taken.add(int(stem))
+            self._take_item(type_.subtype, (*above, int(stem)), entry)
+
+    def _no_index(self, above: Index, name: str) -> None:
+        message = f"{printable(name)} is no index of an item."
+        self._problem(self._place(above, name), "ARRAY_INDEX", message)
+
+    def _place(self, above: Index, name: str) -> str:
+        return f"{item_label(self._name, above)}/{printable(name)}"
+
+    def _take_item(self, type_: ParameterType, index: Index, entry: Entry) -> None:
+        if isinstance(type_, ArrayType) and _holds_items(entry):
+            self._walk(type_, index, entry)
         elif self._may_have(index):
-            given = self._read(type_, index, os.fspath(path.relative_to(self._tree)))
+            given = self._read(type_, index, entry)
             if given is not None:
                 self._items[index] = given
 
@@ -192,21 +218,20 @@ class _Receiving:
         self._problems += problems
         return not problems
 
-    def _read(self, type_: ParameterType, index: Index, path: str) -> StoredInput | None:
+    def _read(self, type_: ParameterType, index: Index, entry: Entry) -> StoredInput | None:
         at = item_label(self._name, index)
-        with self._unpacker.reading():
-            reading = type_.read(self._tree / path, at, self._options())
+        reading = type_.read_listed(entry, at, self._options)
         self._problems += reading.problems
         if reading.value is None:
             return None
-        canonical = self._tree / item_path(self._name, index)
-        self._canonical.append((type_, reading.value, canonical, not reading.is_canonical))
+        texts = not reading.is_canonical
+        if texts or isinstance(type_, ArrayType):
+            canonical = self._tree / item_path(self._name, index)
+            self._canonical.append((type_, reading.value, canonical, texts))
         if isinstance(type_, ArrayType):
-            self._check_companions(type_, self._tree / path, at)
-        return replace(_stored(type_, reading.value, self._upload), warnings=reading.warnings)
-
-    def _options(self) -> ReadOptions:
-        return ReadOptions(root=self._tree, direction="input", unpack=self._unpacker)
+            self._check_companions(type_, Path(entry.location), at)
+        stored = _stored(type_, reading.value, self._upload)
+        return replace(stored, warnings=reading.warnings) if reading.warnings else stored
 
     def _check_companions(self, type_: ArrayType, folder: Path, at: str) -> None:
         """Of the images of an array that came whole."""
@@ -251,6 +276,13 @@ def _stored(type_: ParameterType, value: Value, upload: UUID) -> StoredInput:
         return StoredInput(upload=upload, size=len(value.items))
     items = (_stored(type_.subtype, item, upload) for item in value.items)
     return StoredInput(items=dict(enumerate(items)))
+
+
+def _holds_items(entry: Entry) -> bool:
+    """Whether items of an array lie in it, and not a whole array."""
+    if entry.kind is not Kind.FOLDER:
+        return False
+    return not os.path.lexists(os.path.join(entry.location, ARRAY_METADATA))
 
 
 def _is_folder(path: Path) -> bool:

@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
+from functools import lru_cache
 from typing import Any
 from uuid import UUID
 
@@ -233,12 +234,18 @@ def _from_json(found: Json) -> StoredInput:
     items = found.get("items")
     return StoredInput(
         value=from_json(found["value"]) if "value" in found else None,
-        upload=UUID(found["upload"]) if "upload" in found else None,
+        upload=_upload_id(found["upload"]) if "upload" in found else None,
         size=found.get("size"),
         items=None
         if items is None
         else {int(index): _from_json(item) for index, item in items.items()},
-        companion=UUID(found["companion"]) if "companion" in found else None,
+        companion=_upload_id(found["companion"]) if "companion" in found else None,
         from_default=found.get("from_default", False),
         warnings=tuple(problem_of(warning) for warning in found.get("warnings", ())),
     )
+
+
+@lru_cache(maxsize=256)
+def _upload_id(text: str) -> UUID:
+    """One value for all items of an upload: making a new one takes longer than all else of it."""
+    return UUID(text)
