@@ -47,12 +47,10 @@ SPEC = AttemptSpec(
     cancel_grace=timedelta(seconds=30),
 )
 FACTS = EngineFacts(
-    api_version="1.41",
     is_podman=False,
     cpus=8,
     ram_bytes=8 * 1024 * MIB,
     architecture="amd64",
-    os="linux",
 )
 NEVER = "0001-01-01T00:00:00Z"
 

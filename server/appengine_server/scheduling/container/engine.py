@@ -28,6 +28,9 @@ _CALL = aiohttp.ClientTimeout(total=120, sock_connect=10)
 _PROBE = aiohttp.ClientTimeout(total=20, sock_connect=5)
 """podman answers nothing at all while it saves an image."""
 
+_ARCHITECTURES = {"x86_64": "amd64", "aarch64": "arm64", "armv7l": "arm"}
+"""As images name what the kernel of Docker's machine calls otherwise."""
+
 _NOT_RUNNING = (
     "container state improper",
     "can only kill running",
@@ -75,12 +78,11 @@ class EngineRefused(Exception):
 class EngineFacts:
     """What the engine says of itself and of its machine."""
 
-    api_version: str
     is_podman: bool
     cpus: int
     ram_bytes: int
     architecture: str
-    os: str
+    """As images name it, such as amd64."""
 
 
 class Engine:
@@ -268,8 +270,12 @@ async def _first(
     )
 
 
-async def _reach(url: str, stack: AsyncExitStack) -> tuple[Docker, str, Details]:
-    """The connection, where the API begins, and what the engine says of its version."""
+async def _reach(url: str, stack: AsyncExitStack) -> tuple[Docker, str, Mapping[str, str]]:
+    """The connection, where the API begins, and how the engine answers a ping.
+
+    Not its `/version`: podman asks the package manager for the version of each of its parts first,
+    which takes half a second.
+    """
     # Log followers hold a connection each, so the usual limit of 100 would stop everything.
     with engine_errors():
         connector: aiohttp.BaseConnector | None = None
@@ -285,30 +291,29 @@ async def _reach(url: str, stack: AsyncExitStack) -> tuple[Docker, str, Details]
             stack.push_async_callback(connector.close)
         docker = await stack.enter_async_context(Docker(url=url, connector=connector))
         prefix = docker.docker_host
-        async with docker.session.get(f"{prefix}/version", timeout=_PROBE) as answer:
+        async with docker.session.get(f"{prefix}/_ping", timeout=_PROBE) as answer:
             answer.raise_for_status()
-            version: Details = await answer.json()
-        return docker, f"{prefix}/v{version['ApiVersion']}", version
+            if "Api-Version" not in answer.headers:
+                raise ValueError("what answers there is no container engine")
+            return docker, f"{prefix}/v{answer.headers['Api-Version']}", answer.headers
 
 
 async def _connect(url: str, stack: AsyncExitStack) -> Engine:
-    docker, prefix, version = await _reach(url, stack)
+    docker, prefix, ping = await _reach(url, stack)
     with engine_errors():
         async with docker.session.get(f"{prefix}/info", timeout=_CALL) as answer:
             answer.raise_for_status()
             info = await answer.json()
-    return Engine(docker, prefix, _facts(version, info))
+    return Engine(docker, prefix, _facts(ping, info))
 
 
-def _facts(version: Mapping[str, Any], info: Mapping[str, Any]) -> EngineFacts:
-    components = [str(part.get("Name", "")) for part in version.get("Components") or ()]
+def _facts(ping: Mapping[str, str], info: Mapping[str, Any]) -> EngineFacts:
+    architecture = str(info.get("Architecture", ""))
     return EngineFacts(
-        api_version=str(version["ApiVersion"]),
-        is_podman=any("podman" in name.lower() for name in components),
+        is_podman="Libpod-Api-Version" in ping,
         cpus=int(info.get("NCPU") or os.cpu_count() or 1),
         ram_bytes=int(info["MemTotal"]),
-        architecture=str(version.get("Arch", "")),
-        os=str(version.get("Os", "linux")),
+        architecture=_ARCHITECTURES.get(architecture, architecture),
     )
 
 
