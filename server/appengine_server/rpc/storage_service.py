@@ -207,9 +207,10 @@ async def _read_ahead(
         try:
             yield frame
             frame = await _arrived(coming, patience_seconds)
-        finally:
+        except BaseException:  # nobody else will hear of what was coming
             coming.cancel()
             await asyncio.gather(coming, return_exceptions=True)
+            raise
 
 
 _Reading = asyncio.Future[framing.UploadFrame | None]

@@ -122,8 +122,9 @@ class Push:
         try:
             while upcoming is not None:
                 plan, reading = upcoming
-                while not (await asyncio.wait({reading}, timeout=KEEP_ALIVE_SECONDS))[0]:
-                    yield keep_alive(plan.place)
+                while not reading.done():
+                    if not (await asyncio.wait({reading}, timeout=KEEP_ALIVE_SECONDS))[0]:
+                        yield keep_alive(plan.place)
                 message = reading.result()
                 upcoming = _start(reader, plans)
                 yield message
@@ -157,4 +158,4 @@ def _start(
     plan = next(plans, None)
     if plan is None:
         return None
-    return plan, asyncio.ensure_future(asyncio.to_thread(reader.message, plan))
+    return plan, asyncio.get_running_loop().run_in_executor(None, reader.message, plan)

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncGenerator, Awaitable
-from contextlib import suppress
+from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager, suppress
 from typing import Any, TypeVar
 
 import grpc
@@ -75,9 +75,11 @@ class GrpcUpload:
         self, call: grpc.aio.StreamUnaryCall[Any, Any], messages: AsyncGenerator[bytes, None]
     ) -> None:
         await self._moving(call.wait_for_connection(), CONNECT_SECONDS)
-        async for message in messages:
-            if call.done() or not await self._moving(_write(call, message), STALL_SECONDS):
-                return  # the server has answered already: the call tells what
+        async with _no_stall(STALL_SECONDS, self._connection.target) as moved:
+            async for message in messages:
+                moved()
+                if call.done() or not await _write(call, message):
+                    return  # the server has answered already: the call tells what
         with suppress(InternalError):
             await call.done_writing()
 
@@ -127,12 +129,38 @@ async def _write(call: grpc.aio.StreamUnaryCall[Any, Any], message: bytes) -> bo
     return True
 
 
+@asynccontextmanager
+async def _no_stall(seconds: float, target: str) -> AsyncIterator[Callable[[], None]]:
+    """Raise Unavailable in what goes on inside, once the function was not called for so long.
+
+    One timer for the whole stream: one for each message costs as much as framing it.
+    """
+    loop = asyncio.get_running_loop()
+    async with _limited(seconds, target) as limit:
+        renewed = loop.time()
+
+        def moved() -> None:
+            nonlocal renewed
+            now = loop.time()
+            if now - renewed > seconds / 60:
+                renewed = now
+                limit.reschedule(now + seconds)
+
+        yield moved
+
+
 async def _within(step: Awaitable[Result], seconds: float, target: str) -> Result:
+    async with _limited(seconds, target):
+        return await step
+
+
+@asynccontextmanager
+async def _limited(seconds: float, target: str) -> AsyncIterator[asyncio.Timeout]:
     # NB: asyncio.wait_for of Python 3.11 loses a cancellation that comes in the moment in which the
     # step is done, such as that of Ctrl-C.
     try:
-        async with asyncio.timeout(seconds):
-            return await step
+        async with asyncio.timeout(seconds) as limit:
+            yield limit
     except TimeoutError:
         message = f"the server {target} moved nothing for {seconds:.0f} seconds"
         raise Unavailable(message, Details(status="UNAVAILABLE")) from None
