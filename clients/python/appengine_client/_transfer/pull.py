@@ -122,14 +122,15 @@ class Pull:
     async def _receive_stream(self, writer: TreeWriter) -> None:
         """Write what one stream brings; while a message is written, the next one arrives."""
         state = writer.state
-        writing: asyncio.Task[None] | None = None
+        loop = asyncio.get_running_loop()
+        writing: asyncio.Future[None] | None = None
         try:
             async with aclosing(self.remote.fetch(state.place, state.etag)) as messages:
                 async for message in messages:
                     if writing is not None:
-                        await writing
+                        await asyncio.shield(writing)  # whoever is cancelled waits for it below
                         self._report(writer)
-                    writing = asyncio.create_task(asyncio.to_thread(writer.apply, message))
+                    writing = loop.run_in_executor(None, writer.apply, message)
         finally:
             if writing is not None:  # the thread must be done before the place is read
                 await asyncio.wait({writing})
