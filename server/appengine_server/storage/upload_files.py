@@ -10,7 +10,13 @@ from dataclasses import dataclass
 
 from appengine_contract.problems import Problem
 
-from appengine_server.errors import DataLoss, InvalidArgument, NotFound, UploadTaken
+from appengine_server.errors import (
+    AppEngineError,
+    DataLoss,
+    InvalidArgument,
+    NotFound,
+    UploadTaken,
+)
 from appengine_server.storage import generations, journal
 from appengine_server.storage.beneath import Beneath, start_writing_out, sync_file_system
 from appengine_server.storage.checksums import crc32c_of_file, digest_of_file
@@ -109,7 +115,11 @@ class UploadFiles:
         """Write what is new in the chunk."""
         if time.monotonic() - self._newest_at > _NEWEST_FOR_SECONDS:
             self.check_newest()
-        new = self._sequence.apply(chunk, self)
+        try:
+            new = self._sequence.apply(chunk, self)
+        except (OSError, AppEngineError):
+            self.check_newest()  # a writer that no longer counts may not fail the upload
+            raise
         self._new_paths.extend(entry.path for entry in new)
         self._entries_here += len(new)
         return self.reached()

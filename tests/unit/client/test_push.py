@@ -58,6 +58,16 @@ async def test_a_tree_arrives_whole(storage, connection, tmp_path):
     assert storage.metadata[0]["x-request-id"]
 
 
+async def test_a_timeout_of_the_callers_own_is_not_the_servers(storage, connection, tmp_path):
+    source = following_links([("in", tree(tmp_path / "t"))])
+
+    def report(_: Progress) -> None:
+        raise TimeoutError("the dashboard does not answer")
+
+    with pytest.raises(TimeoutError, match="dashboard"):
+        await push(source, connection, "u", chunk_bytes=1000, on_progress=report)
+
+
 @pytest.mark.parametrize("code", ["UNAVAILABLE", "INTERNAL", "UNKNOWN", "DEADLINE_EXCEEDED"])
 @pytest.mark.parametrize("after", range(9))
 async def test_a_cut_upload_goes_on(

@@ -364,6 +364,34 @@ async def test_an_upload_that_another_server_removed_is_not_found(
             await stream.persist()
 
 
+async def test_an_upload_that_was_removed_is_not_found_when_a_file_begins(
+    uploads, upload_id, transfer_of, layout
+):
+    first, second = transfer_of({"a": b"1" * 10, "b": b"2" * 10}).chunks(10)
+    async with uploads.open_writer(upload_id, "a") as stream:
+        await stream.write(first)
+        await copy_of(uploads, layout).remove(upload_id)
+        with pytest.raises(NotFound):
+            await stream.write(second)
+
+
+async def test_a_writer_that_was_superseded_cannot_fail_the_upload(
+    uploads, upload_id, transfer_of, layout
+):
+    transfer = transfer_of({"a": b"1" * 10, "b": b"2" * 10})
+    first, second = transfer.chunks(10)
+    _, wrong = transfer_of({"a": b"1" * 10, "a/x": b"2" * 10}).chunks(10)
+    async with uploads.open_writer(upload_id, "a") as stream:
+        await stream.write(first)
+        await stream.persist()
+        (layout.upload(upload_id) / "w2").mkdir()  # another server begins to take over
+        with pytest.raises(UploadTaken):
+            await stream.write(wrong)
+    async with copy_of(uploads, layout).open_writer(upload_id, "b") as stream:
+        await stream.write(second)
+        transfer.check((await stream.finish(transfer.end)).root)
+
+
 async def test_a_record_that_fails_drops_what_was_not_counted(
     uploads, upload_id, transfer_of, monkeypatch
 ):

@@ -80,6 +80,7 @@ class GrpcUpload:
                 moved()
                 if call.done() or not await _write(call, message):
                     return  # the server has answered already: the call tells what
+                moved()
         with suppress(InternalError):
             await call.done_writing()
 
@@ -158,9 +159,12 @@ async def _within(step: Awaitable[Result], seconds: float, target: str) -> Resul
 async def _limited(seconds: float, target: str) -> AsyncIterator[asyncio.Timeout]:
     # NB: asyncio.wait_for of Python 3.11 loses a cancellation that comes in the moment in which the
     # step is done, such as that of Ctrl-C.
+    limit = asyncio.timeout(seconds)
     try:
-        async with asyncio.timeout(seconds) as limit:
+        async with limit:
             yield limit
     except TimeoutError:
+        if not limit.expired():
+            raise
         message = f"the server {target} moved nothing for {seconds:.0f} seconds"
         raise Unavailable(message, Details(status="UNAVAILABLE")) from None

@@ -28,7 +28,7 @@ _CALL = aiohttp.ClientTimeout(total=120, sock_connect=10)
 _PROBE = aiohttp.ClientTimeout(total=20, sock_connect=5)
 """podman answers nothing at all while it saves an image."""
 
-_ARCHITECTURES = {"x86_64": "amd64", "aarch64": "arm64", "armv7l": "arm"}
+_ARCHITECTURES = {"x86_64": "amd64", "aarch64": "arm64", "armv7l": "arm", "i686": "386"}
 """As images name what the kernel of Docker's machine calls otherwise."""
 
 _NOT_RUNNING = (
@@ -293,7 +293,7 @@ async def _reach(url: str, stack: AsyncExitStack) -> tuple[Docker, str, Mapping[
         prefix = docker.docker_host
         async with docker.session.get(f"{prefix}/_ping", timeout=_PROBE) as answer:
             answer.raise_for_status()
-            if "Api-Version" not in answer.headers:
+            if not answer.headers.get("Api-Version"):
                 raise ValueError("what answers there is no container engine")
             return docker, f"{prefix}/v{answer.headers['Api-Version']}", answer.headers
 
