@@ -77,7 +77,7 @@ class Held:
         return self.folder / "tree"
 
     def is_newest(self) -> bool:
-        """Whether nobody has claimed a higher number."""
+        """Whether nobody has claimed a higher number. Cheap enough to ask for every chunk."""
         return not os.path.lexists(generation_folder(self.upload, self.number + 1))
 
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import errno
 import os
-import time
 from contextlib import suppress
 from dataclasses import dataclass
 
@@ -28,8 +27,6 @@ _FEW_FILES = 8
 """An fsync of each of so many is quicker than one syncfs."""
 _WRITE_OUT_BYTES = 4 << 20
 """After so many bytes the disk begins to write, so that a sync has little left to wait for."""
-_NEWEST_FOR_SECONDS = 0.1
-"""How long a writer that was superseded may go on, with bytes that no longer count."""
 _LINK_IN_THE_WAY = frozenset({errno.ELOOP, errno.ENOTDIR, errno.EXDEV})
 
 
@@ -60,7 +57,6 @@ class UploadFiles:
         self._records_to_sync = False
         self._sync_failed = False
         self._to_write_out_bytes = 0
-        self._newest_at = -_NEWEST_FOR_SECONDS
         self._grown = state.open_file.path if state.open_file is not None else None
         """The file that was open at the last record: it may have grown since."""
         self._file_fd = -1
@@ -109,12 +105,10 @@ class UploadFiles:
             raise generations.taken()
         if not os.path.lexists(self._held.folder):
             raise NotFound("this upload was cancelled or has expired")
-        self._newest_at = time.monotonic()
 
     def apply(self, chunk: Chunk) -> Reached:
         """Write what is new in the chunk."""
-        if time.monotonic() - self._newest_at > _NEWEST_FOR_SECONDS:
-            self.check_newest()
+        self.check_newest()
         try:
             new = self._sequence.apply(chunk, self)
         except (OSError, AppEngineError):

@@ -21,10 +21,9 @@ from appengine_server.errors import DataLoss, NotFound, ResourceExhausted, Unava
 from appengine_server.storage import journal
 from appengine_server.storage.quota import FreeSpace
 from appengine_server.storage.sequence import OpenFile
-from appengine_server.storage.tree import START, Chunk, Place
+from appengine_server.storage.tree import START, Place
 from appengine_server.storage.upload_files import UploadFiles
 from appengine_server.storage.uploads import Uploads
-from appengine_server.storage.writer import UploadWriter
 
 SCRIPT = Path(__file__).with_name("sending_process.py")
 log = logging.getLogger(__name__)
@@ -349,14 +348,6 @@ async def test_a_crash_between_the_record_of_the_finish_and_the_rename_is_mended
         transfer.check((await stream.finish(transfer.end)).root)
 
 
-async def written_for_ever(stream: UploadWriter, chunk: Chunk) -> None:
-    """Other writers are not looked for at each chunk."""
-    async with asyncio.timeout(10):
-        while True:
-            await stream.write(chunk)
-            await asyncio.sleep(0.01)
-
-
 async def test_an_upload_that_another_server_removed_is_not_found(
     uploads, upload_id, transfer_of, layout
 ):
@@ -365,7 +356,7 @@ async def test_an_upload_that_another_server_removed_is_not_found(
         await stream.write(first)
         await copy_of(uploads, layout).remove(upload_id)
         with pytest.raises(NotFound):
-            await written_for_ever(stream, second)
+            await stream.write(second)
         with pytest.raises(NotFound):
             await stream.persist()
 
