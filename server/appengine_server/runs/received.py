@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
@@ -105,7 +106,7 @@ class _Receiving:
 
     def whole(self) -> Received:
         self._name_alone(self._name)
-        with self._entry(self._name) as entry:
+        with self._opened() as entry:
             given = self._read(self._parameter.type, (), entry)
         self._settle(f"The value of {self._name} is refused.")
         assert given is not None, "without a value there are problems"
@@ -118,7 +119,7 @@ class _Receiving:
         if sorted(os.listdir(self._tree)) != [self._name] or not _is_folder(folder):
             message = f"Send items as {self._name}/0, {self._name}/1 and so on."
             raise _refused(self._name, "UPLOAD_LAYOUT", message)
-        with self._entry(self._name) as entry:
+        with self._opened() as entry:
             self._walk(type_, (), entry)
         if not self._items and not self._companions and not self._problems:
             message = f"There are no items in it: send {self._name}/0, or an empty array whole."
@@ -159,18 +160,17 @@ class _Receiving:
         os.rename(self._tree / names[0], self._tree / name)
 
     @contextmanager
-    def _entry(self, name: str) -> Iterator[Entry]:
-        with self._unpacker.reading(), entry_at(self._tree / name, self._options) as entry:
+    def _opened(self) -> Iterator[Entry]:
+        """The entry of the parameter, while what lies in it is read."""
+        path = self._tree / self._name
+        with self._unpacker.reading(), entry_at(path, self._options) as entry:
             yield entry
 
     def _walk(self, type_: ArrayType, above: Index, level: Entry) -> None:
         """Take the items of one level; a folder without `array.yml` holds items of the next."""
         with open_folder(level.name, folder=level.folder) as folder:
-            listing = list_folder(folder, limit=self._options.max_entries)
-            if listing is None:
-                at, most = item_label(self._name, above), self._options.max_entries
-                self._problem(at, "UPLOAD_LAYOUT", f"{at} has more than {most} entries.")
-                return
+            listing = list_folder(folder, limit=sys.maxsize)
+            assert listing is not None, "an upload has its own limit"
             taken: set[int] = set()
             for name in sorted(listing):  # what has no suffix comes first, and counts
                 if name != ARRAY_METADATA:
@@ -180,25 +180,25 @@ class _Receiving:
         """One entry of a level, of which the indexes `taken` have their items already."""
         stem, dot, suffix = entry.name.partition(".")
         if not is_item_name(stem):
-            self._no_index(above, entry.name)
-        elif len(stem) > _LONGEST_INDEX:
-            place = self._place(above, entry.name)
-            self._problem(place, "ARRAY_INDEX", "The index is far too large.")
-        elif dot + suffix == GEOJSON_SUFFIX and isinstance(type_.subtype, ImageType):
-            place = self._place(above, entry.name)
-            self._take_companion((*above, int(stem)), Path(entry.location), place)
-        elif dot + suffix not in type_.subtype.names("") or int(stem) in taken:
-            self._no_index(above, entry.name)
+            self._wrong_index(above, entry, f"{printable(entry.name)} is no index of an item.")
+            return
+        if len(stem) > _LONGEST_INDEX:
+            self._wrong_index(above, entry, "The index is far too large.")
+            return
+        number = int(stem)
+        if dot + suffix == GEOJSON_SUFFIX and isinstance(type_.subtype, ImageType):
+            self._take_companion((*above, number), entry)
+        elif dot + suffix not in type_.subtype.names("") or number in taken:
+            self._wrong_index(above, entry, f"{printable(entry.name)} is no index of an item.")
         else:
-            taken.add(int(stem))
-            self._take_item(type_.subtype, (*above, int(stem)), entry)
+            taken.add(number)
+            self._take_item(type_.subtype, (*above, number), entry)
 
-    def _no_index(self, above: Index, name: str) -> None:
-        message = f"{printable(name)} is no index of an item."
-        self._problem(self._place(above, name), "ARRAY_INDEX", message)
+    def _wrong_index(self, above: Index, entry: Entry, message: str) -> None:
+        self._problem(self._place(above, entry), "ARRAY_INDEX", message)
 
-    def _place(self, above: Index, name: str) -> str:
-        return f"{item_label(self._name, above)}/{printable(name)}"
+    def _place(self, above: Index, entry: Entry) -> str:
+        return f"{item_label(self._name, above)}/{printable(entry.name)}"
 
     def _take_item(self, type_: ParameterType, index: Index, entry: Entry) -> None:
         if isinstance(type_, ArrayType) and _holds_items(entry):
@@ -208,9 +208,9 @@ class _Receiving:
             if given is not None:
                 self._items[index] = given
 
-    def _take_companion(self, index: Index, path: Path, place: str) -> None:
+    def _take_companion(self, index: Index, entry: Entry) -> None:
         if self._may_have(index):
-            self._check_companion(path, place)
+            self._check_companion(Path(entry.location), self._place(index[:-1], entry))
             self._companions.append(index)
 
     def _may_have(self, index: Index) -> bool:

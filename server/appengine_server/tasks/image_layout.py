@@ -12,6 +12,7 @@ from typing import Literal
 
 from appengine_contract.problems import ContractError, Problem
 
+from appengine_server.architectures import image_architecture
 from appengine_server.tasks.archive_index import (
     ArchiveIndex,
     BrokenDocument,
@@ -39,7 +40,6 @@ _LAYER_TYPES: dict[Compression, str] = {
 _DIGEST = re.compile("sha256:[0-9a-f]{64}")
 _INDEX_LEVELS = 4
 _DESCRIPTORS = 1000
-_ARCHITECTURES = {"x86_64": "amd64", "x86-64": "amd64", "aarch64": "arm64"}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -227,10 +227,9 @@ def _is_attestation(descriptor: Document) -> bool:
 
 
 def _platform(document: Document) -> str:
-    architecture = text(document.get("architecture")).lower()
     parts = (
         text(document.get("os")).lower(),
-        _ARCHITECTURES.get(architecture, architecture),
+        image_architecture(text(document.get("architecture")).lower()),
         text(document.get("variant")).lower(),
     )
     return "/".join(parts).removesuffix("/")

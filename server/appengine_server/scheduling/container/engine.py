@@ -19,6 +19,7 @@ from typing import Any, TypeVar
 import aiohttp
 from aiodocker import Docker
 
+from appengine_server.architectures import image_architecture
 from appengine_server.scheduling.container.logs import Demultiplexer
 from appengine_server.scheduling.scheduler import SchedulerUnavailable
 
@@ -27,9 +28,6 @@ _CALL = aiohttp.ClientTimeout(total=120, sock_connect=10)
 
 _PROBE = aiohttp.ClientTimeout(total=20, sock_connect=5)
 """podman answers nothing at all while it saves an image."""
-
-_ARCHITECTURES = {"x86_64": "amd64", "aarch64": "arm64", "armv7l": "arm", "i686": "386"}
-"""As images name what the kernel of Docker's machine calls otherwise."""
 
 _NOT_RUNNING = (
     "container state improper",
@@ -82,7 +80,7 @@ class EngineFacts:
     cpus: int
     ram_bytes: int
     architecture: str
-    """As images name it, such as amd64."""
+    """As images name it."""
 
 
 class Engine:
@@ -293,9 +291,10 @@ async def _reach(url: str, stack: AsyncExitStack) -> tuple[Docker, str, Mapping[
         prefix = docker.docker_host
         async with docker.session.get(f"{prefix}/_ping", timeout=_PROBE) as answer:
             answer.raise_for_status()
-            if not answer.headers.get("Api-Version"):
+            version = answer.headers.get("Api-Version")
+            if not version:
                 raise ValueError("what answers there is no container engine")
-            return docker, f"{prefix}/v{answer.headers['Api-Version']}", answer.headers
+            return docker, f"{prefix}/v{version}", answer.headers
 
 
 async def _connect(url: str, stack: AsyncExitStack) -> Engine:
@@ -308,12 +307,11 @@ async def _connect(url: str, stack: AsyncExitStack) -> Engine:
 
 
 def _facts(ping: Mapping[str, str], info: Mapping[str, Any]) -> EngineFacts:
-    architecture = str(info.get("Architecture", ""))
     return EngineFacts(
         is_podman="Libpod-Api-Version" in ping,
         cpus=int(info.get("NCPU") or os.cpu_count() or 1),
         ram_bytes=int(info["MemTotal"]),
-        architecture=_ARCHITECTURES.get(architecture, architecture),
+        architecture=image_architecture(str(info.get("Architecture", ""))),
     )
 
 
