@@ -2,7 +2,13 @@
 
 from __future__ import annotations
 
-_BY_OTHER_NAME = {"x86_64": "amd64", "x86-64": "amd64", "aarch64": "arm64"}
+_BY_OTHER_NAME = {
+    "x86_64": "amd64",
+    "x86-64": "amd64",
+    "i686": "386",
+    "aarch64": "arm64",
+    "armv7l": "arm",
+}
 
 
 def image_architecture(name: str) -> str:

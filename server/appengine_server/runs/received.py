@@ -180,7 +180,7 @@ class _Receiving:
         """One entry of a level, of which the indexes `taken` have their items already."""
         stem, dot, suffix = entry.name.partition(".")
         if not is_item_name(stem):
-            self._wrong_index(above, entry, f"{printable(entry.name)} is no index of an item.")
+            self._no_index(above, entry)
             return
         if len(stem) > _LONGEST_INDEX:
             self._wrong_index(above, entry, "The index is far too large.")
@@ -189,10 +189,13 @@ class _Receiving:
         if dot + suffix == GEOJSON_SUFFIX and isinstance(type_.subtype, ImageType):
             self._take_companion((*above, number), entry)
         elif dot + suffix not in type_.subtype.names("") or number in taken:
-            self._wrong_index(above, entry, f"{printable(entry.name)} is no index of an item.")
+            self._no_index(above, entry)
         else:
             taken.add(number)
             self._take_item(type_.subtype, (*above, number), entry)
+
+    def _no_index(self, above: Index, entry: Entry) -> None:
+        self._wrong_index(above, entry, f"{printable(entry.name)} is no index of an item.")
 
     def _wrong_index(self, above: Index, entry: Entry, message: str) -> None:
         self._problem(self._place(above, entry), "ARRAY_INDEX", message)
