@@ -51,7 +51,8 @@ _OPTIONS = (
     ("grpc.so_reuseport", 0),  # else two servers share a port in silence
     ("grpc.max_concurrent_streams", 1000),  # a connection; many watches share one
     ("grpc.keepalive_time_ms", 30_000),
-    ("grpc.keepalive_timeout_ms", 10_000),
+    ("grpc.keepalive_timeout_ms", 10_000),  # bounds what TCP leaves without receipt alone
+    ("grpc.http2.ping_timeout_ms", 10_000),
     ("grpc.keepalive_permit_without_calls", 1),
     ("grpc.http2.max_pings_without_data", 0),  # a silent watch is pinged all the same
     ("grpc.http2.min_recv_ping_interval_without_data_ms", 5_000),  # clients ping each 10 to 30 s

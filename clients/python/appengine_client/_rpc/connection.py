@@ -23,6 +23,11 @@ _MAX_MESSAGE_BYTES = 4 * 1024 * 1024
 _WINDOW_BYTES = 8 * 1024 * 1024
 """What the server may send ahead of us: 80 MiB/s over a line with 0.1 s of round trip."""
 
+_SILENCE_MS = 30_000
+"""After so long without a byte from the server it is asked whether it is there."""
+_ANSWER_MS = 10_000
+"""What it has to answer that; then the connection ends, and all that went over it resumes."""
+
 STREAM_SECONDS = 24 * 3600.0
 """Deadline of one stream of a transfer; what is not done by then resumes on the next one."""
 WATCH_SECONDS = 300.0
@@ -113,8 +118,9 @@ def _open(settings: ConnectionSettings) -> grpc.aio.Channel:
     options: list[tuple[str, Any]] = [
         ("grpc.max_receive_message_length", _MAX_MESSAGE_BYTES),
         ("grpc.max_send_message_length", _MAX_MESSAGE_BYTES),
-        ("grpc.keepalive_time_ms", 30_000),
-        ("grpc.keepalive_timeout_ms", 10_000),
+        ("grpc.keepalive_time_ms", _SILENCE_MS),
+        ("grpc.keepalive_timeout_ms", _ANSWER_MS),  # bounds what TCP leaves without receipt alone
+        ("grpc.http2.ping_timeout_ms", _ANSWER_MS),
         ("grpc.http2.max_pings_without_data", 0),  # a download sends nothing else
         # A proxy that is set for the web must not come between two programs on one machine.
         ("grpc.enable_http_proxy", 0 if settings.is_loopback else 1),
