@@ -86,9 +86,9 @@ class ChunkRoom:
         """Of a chunk in which no entry begins and no file ends."""
         self._start = len(_before_data(Chunk(place=place, crc32c=_SOME_CRC), size))
         self._message: bytes = _new_bytes(None, self._start + size)
-        memory = (ctypes.c_char * len(self._message)).from_address(_address_of(self._message))
-        self._head = memoryview(memory).cast("B")[: self._start]
-        self.data = memoryview(memory).cast("B")[self._start :]
+        memory: memoryview = _view_of(_address_of(self._message), len(self._message), _WRITABLE)
+        self._head = memory[: self._start]
+        self.data = memory[self._start :]
 
     def message(self, chunk: Chunk) -> bytes:
         """The message, once the data are there."""
@@ -127,6 +127,10 @@ _new_bytes = ctypes.PYFUNCTYPE(ctypes.py_object, ctypes.c_char_p, ctypes.c_ssize
 _address_of = ctypes.PYFUNCTYPE(ctypes.c_void_p, ctypes.py_object)(
     ("PyBytes_AsString", ctypes.pythonapi)
 )
+_view_of = ctypes.PYFUNCTYPE(ctypes.py_object, ctypes.c_void_p, ctypes.c_ssize_t, ctypes.c_int)(
+    ("PyMemoryView_FromMemory", ctypes.pythonapi)
+)
+_WRITABLE = 0x200  # PyBUF_WRITE
 
 
 def place_message(place: Place) -> pb.Place:

@@ -60,9 +60,20 @@ def extend_crc32c(crc32c: int, data: bytes | bytearray | memoryview) -> int:
     buffer = _PyBuffer()
     _get_buffer(data, ctypes.byref(buffer), 0)
     try:
-        return _extend(crc32c, (ctypes.c_char * buffer.len).from_address(buffer.buf))
+        done = 0
+        while (rest := buffer.len - done) >= _COPY_BELOW_BYTES:
+            window = _window(rest.bit_length() - 1)
+            crc32c = _extend(crc32c, window.from_address(buffer.buf + done))
+            done += ctypes.sizeof(window)
     finally:
         _release_buffer(ctypes.byref(buffer))
+    return _extend(crc32c, bytes(data[done:])) if rest else crc32c
+
+
+@cache
+def _window(power: int) -> type[ctypes.Array[ctypes.c_char]]:
+    """Memory of 2**power bytes. Making a type for each size would take longer than the sum."""
+    return ctypes.c_char * (1 << power)
 
 
 def crc32c_of(data: bytes | bytearray | memoryview) -> int:
@@ -78,10 +89,30 @@ def joined_crc32c(crc32c: int, more: int, more_bytes: int) -> int:
     power = 0
     while more_bytes:
         if more_bytes & 1:
-            crc32c = _times(_zeros(power), crc32c)
+            low, second, third, high = _by_bytes(power)
+            crc32c = (
+                low[crc32c & 0xFF]
+                ^ second[crc32c >> 8 & 0xFF]
+                ^ third[crc32c >> 16 & 0xFF]
+                ^ high[crc32c >> 24]
+            )
         more_bytes >>= 1
         power += 1
     return crc32c ^ more
+
+
+@cache
+def _by_bytes(power: int) -> tuple[list[int], ...]:
+    """The products of `_zeros` with all values of each byte of a checksum, the lowest first."""
+    matrix = _zeros(power)
+    return tuple(_sums(matrix[first : first + 8]) for first in range(0, 32, 8))
+
+
+def _sums(columns: tuple[int, ...]) -> list[int]:
+    sums = [0]
+    for column in columns:
+        sums += [column ^ known for known in sums]
+    return sums
 
 
 @cache

@@ -22,7 +22,7 @@ def test_parts_of_any_size_are_put_together(size):
     assert joined == google_crc32c.value(b"abc" + more)
 
 
-@pytest.mark.parametrize("size", [0, 100, 100_000])
+@pytest.mark.parametrize("size", [0, 100, 16 << 10, 100_000])
 def test_a_view_has_the_checksum_of_its_bytes(size):
     data = bytes(range(250)) * (size // 250 + 1)
     view = memoryview(data)[3 : 3 + size]

@@ -50,10 +50,20 @@ def extend(crc: int, data: bytes | memoryview) -> int:
     buffer = _PyBuffer()
     _get_buffer(data, ctypes.byref(buffer), 0)
     try:
-        shown = (ctypes.c_char * buffer.len).from_address(buffer.buf)
-        return int(google_crc32c.extend(crc, shown))
+        done = 0
+        while (rest := buffer.len - done) >= _COPY_BELOW_BYTES:
+            window = _window(rest.bit_length() - 1)
+            crc = google_crc32c.extend(crc, window.from_address(buffer.buf + done))
+            done += ctypes.sizeof(window)
     finally:
         _release_buffer(ctypes.byref(buffer))
+    return int(google_crc32c.extend(crc, bytes(data[done:]))) if rest else int(crc)
+
+
+@cache
+def _window(power: int) -> type[ctypes.Array[ctypes.c_char]]:
+    """Memory of 2**power bytes. Making a type for each size would take longer than the sum."""
+    return ctypes.c_char * (1 << power)
 
 
 def joined(crc: int, more: int, more_bytes: int) -> int:
@@ -61,10 +71,30 @@ def joined(crc: int, more: int, more_bytes: int) -> int:
     power = 0
     while more_bytes:
         if more_bytes & 1:
-            crc = _times(_zeros(power), crc)
+            low, second, third, high = _by_bytes(power)
+            crc = (
+                low[crc & 0xFF]
+                ^ second[crc >> 8 & 0xFF]
+                ^ third[crc >> 16 & 0xFF]
+                ^ high[crc >> 24]
+            )
         more_bytes >>= 1
         power += 1
     return crc ^ more
+
+
+@cache
+def _by_bytes(power: int) -> tuple[list[int], ...]:
+    """The products of `_zeros` with all values of each byte of a checksum, the lowest first."""
+    matrix = _zeros(power)
+    return tuple(_sums(matrix[first : first + 8]) for first in range(0, 32, 8))
+
+
+def _sums(columns: tuple[int, ...]) -> list[int]:
+    sums = [0]
+    for column in columns:
+        sums += [column ^ known for known in sums]
+    return sums
 
 
 @cache

@@ -83,11 +83,16 @@ _new_bytes = ctypes.PYFUNCTYPE(ctypes.py_object, ctypes.c_char_p, ctypes.c_ssize
 _address_of = ctypes.PYFUNCTYPE(ctypes.c_void_p, ctypes.py_object)(
     ("PyBytes_AsString", ctypes.pythonapi)
 )
+_view_of = ctypes.PYFUNCTYPE(ctypes.py_object, ctypes.c_void_p, ctypes.c_ssize_t, ctypes.c_int)(
+    ("PyMemoryView_FromMemory", ctypes.pythonapi)
+)
+_WRITABLE = 0x200  # PyBUF_WRITE
 
 
 def _writable(fresh: bytes) -> memoryview:
     """The memory of new bytes, which must live as long as the view."""
-    return memoryview((ctypes.c_char * len(fresh)).from_address(_address_of(fresh))).cast("B")
+    view: memoryview = _view_of(_address_of(fresh), len(fresh), _WRITABLE)
+    return view
 
 
 def read_download(message: bytes) -> DownloadFrame:
