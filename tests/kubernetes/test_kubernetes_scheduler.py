@@ -119,6 +119,47 @@ async def test_a_pod_that_others_delete_is_evicted_and_stays_so(
     assert shown.failure.reason is FailureReason.EVICTED
 
 
+async def test_a_pod_that_comes_when_its_job_is_gone_is_removed_at_once(
+    bench: Bench, cluster: Cluster, session_namespace: str
+) -> None:
+    """As the controller of Jobs makes it that has not heard yet; here without an owner, for else
+    Kubernetes would remove it itself.
+    """
+    spec = await bench.start(STAY)
+    await bench.until(spec.ref, AttemptPhase.RUNNING)
+    [first] = pods_of(cluster, session_namespace, spec.ref)
+    await bench.scheduler.delete(spec.ref)
+    again = {
+        "metadata": {
+            "name": f"{spec.ref.name}-again",
+            "labels": first["metadata"]["labels"],
+            "finalizers": ["batch.kubernetes.io/job-tracking"],
+        },
+        "spec": {name: what for name, what in first["spec"].items() if name != "nodeName"},
+    }
+    cluster.api.create(f"/api/v1/namespaces/{session_namespace}/pods", again)
+    async with asyncio.timeout(10):
+        while pods_of(cluster, session_namespace, spec.ref):
+            await asyncio.sleep(0.05)
+
+
+async def test_a_pod_that_others_left_without_its_job_is_removed(
+    bench: Bench, cluster: Cluster, session_namespace: str
+) -> None:
+    spec = await bench.start(STAY)
+    await bench.until(spec.ref, AttemptPhase.RUNNING)
+    assert spec.ref in await bench.scheduler.list_attempts()
+    path = f"/apis/batch/v1/namespaces/{session_namespace}/jobs/{spec.ref.name}"
+    cluster.api.delete(f"{path}?propagationPolicy=Orphan")
+    async with asyncio.timeout(30):
+        while spec.ref in await bench.scheduler.list_attempts():
+            await asyncio.sleep(0.05)
+    assert all(
+        "deletionTimestamp" in pod["metadata"]
+        for pod in pods_of(cluster, session_namespace, spec.ref)
+    )
+
+
 async def test_a_job_that_others_delete_is_absent(
     bench: Bench, cluster: Cluster, session_namespace: str
 ) -> None:

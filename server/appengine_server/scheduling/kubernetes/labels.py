@@ -49,3 +49,8 @@ def ref_of(item: Json) -> AttemptRef | None:
         return AttemptRef(UUID(labels[RUN_LABEL]), int(labels[ATTEMPT_LABEL]))
     except (KeyError, ValueError):
         return None
+
+
+def is_going(item: Json) -> bool:
+    """Whether its deletion was asked for."""
+    return "deletionTimestamp" in item["metadata"]

@@ -9,7 +9,6 @@ kubelet sends SIGTERM, and SIGKILL after the grace period that the pod was made 
 
 from __future__ import annotations
 
-import asyncio
 import math
 from collections.abc import AsyncGenerator, AsyncIterator, Sequence
 from contextlib import aclosing, asynccontextmanager
@@ -25,11 +24,13 @@ from appengine_server.scheduling.kubernetes.labels import (
     CANCELLED_ANNOTATION,
     ENGINE_LABEL,
     Json,
+    is_going,
     ref_of,
 )
 from appengine_server.scheduling.kubernetes.logs import LogReader
 from appengine_server.scheduling.kubernetes.network import policy_of
 from appengine_server.scheduling.kubernetes.nodes import admit
+from appengine_server.scheduling.kubernetes.pods import Pods, open_pods
 from appengine_server.scheduling.kubernetes.reasons import (
     all_ended,
     is_finished,
@@ -66,18 +67,18 @@ from appengine_server.scheduling.verdicts import check_folders
 log = structlog.get_logger(__name__)
 
 _BATCH, _CORE, _NETWORKING = "apis/batch/v1", "api/v1", "apis/networking.k8s.io/v1"
-_JOB_MARK = "batch.kubernetes.io/job-tracking"
-_KILL_SECONDS = 30
-"""How long a kubelet that answers may take to end a pod that is deleted."""
 
 
 class KubernetesScheduler:
     """A Scheduler. Made by `open_kubernetes_scheduler`, which also closes what it uses."""
 
-    def __init__(self, cluster: Cluster, view: View, settings: KubernetesSchedulerSettings) -> None:
-        """`cluster` and `view` stay their owner's."""
+    def __init__(
+        self, cluster: Cluster, view: View, pods: Pods, settings: KubernetesSchedulerSettings
+    ) -> None:
+        """`cluster`, `view` and `pods` stay their owner's."""
         self._cluster = cluster
         self._view = view
+        self._pods = pods
         self._settings = settings
         self._cancelled: set[AttemptRef] = set()
         """Until they are deleted: a submission under way must not start them."""
@@ -126,18 +127,18 @@ class KubernetesScheduler:
         if self._view.synced and (job := self._view.job(ref)) is not None:
             return observation_of(self._view.sight(ref, job, self._view.live_pod(ref)))
         job = await self._view.read_job(ref)
-        if job is None or self._is_going(job):
+        if job is None or is_going(job):
             return Observation(ref=ref, phase=AttemptPhase.ABSENT)
         return observation_of(self._view.sight(ref, job, await self._view.read_pod(ref)))
 
     async def list_attempts(self) -> Sequence[AttemptRef]:
-        """Every attempt of this engine id that has a Job, or a Secret that no Job owns yet."""
+        """Every attempt of this engine id that has a Job, a pod that stays, or a Secret."""
         query = {"labelSelector": f"{ENGINE_LABEL}={self._settings.engine_id}"}
-        kinds = [self._cluster.path(_BATCH, "jobs")]
+        kinds = [self._cluster.path(_BATCH, "jobs"), self._cluster.path(_CORE, "pods")]
         if self.moves_data:
             kinds.append(self._cluster.path(_CORE, "secrets"))
         lists = [await self._cluster.get(path, query) or {} for path in kinds]
-        items = [item for found in lists for item in found.get("items") or ()]
+        items = [item for found in lists for item in found.get("items") or () if not is_going(item)]
         return sorted({ref for item in items if (ref := ref_of(item)) is not None})
 
     async def cancel(self, ref: AttemptRef, grace: timedelta) -> None:
@@ -156,15 +157,15 @@ class KubernetesScheduler:
             await self._delete_job(job)
         pods = await self._view.read_pods(ref)
         for pod in pods:
-            await self._release_pod(pod)
+            await self._pods.release(pod)
             # At once where no task runs any more: its room on the node would stay taken for a
             # second, and an agent that still runs has nothing left to do.
             ended = task_state(pod) == "terminated"
-            await self._delete_pod(pod, grace_seconds=0 if ended else 1)
+            await self._pods.delete(pod, grace_seconds=0 if ended else 1)
         if self.moves_data:
             await self._cluster.delete(self._cluster.path(_CORE, "secrets", ref.name))
         for pod in pods:
-            await self._until_ended(ref, pod)
+            await self._pods.until_ended(ref, pod)
         self._cancelled.discard(ref)
 
     async def logs(self, ref: AttemptRef) -> AsyncGenerator[bytes, None]:
@@ -232,7 +233,7 @@ class KubernetesScheduler:
         if found is None:
             message = f"a Job {ref.name} exists and belongs to another engine id, or is just gone"
             raise SchedulerUnavailable(message)
-        if self._is_going(found):
+        if is_going(found):
             raise SchedulerUnavailable(f"the Job {ref.name} is being deleted")
         return found
 
@@ -246,7 +247,7 @@ class KubernetesScheduler:
         if pod is None or not pod["spec"].get("nodeName"):
             await self._delete_job(job)
             if pod is not None:
-                await self._delete_pod(pod, grace_seconds=1)
+                await self._pods.delete(pod, grace_seconds=1)
             return
         if all_ended(pod):
             return
@@ -256,7 +257,7 @@ class KubernetesScheduler:
         grace_seconds = max(1, math.ceil(grace.total_seconds()))
         if grace < timedelta(seconds=pod["spec"]["terminationGracePeriodSeconds"]):
             await self._cluster.patch(path, change)
-            await self._delete_pod(pod, grace_seconds=grace_seconds)
+            await self._pods.delete(pod, grace_seconds=grace_seconds)
         else:
             await self._cluster.patch(path, {**change, "spec": {"activeDeadlineSeconds": 1}})
 
@@ -268,62 +269,6 @@ class KubernetesScheduler:
         )
         self._view.forget(job)
 
-    async def _release_pod(self, pod: Json) -> None:
-        """Take off the mark by which the controller of Jobs counts a pod.
-
-        Nobody counts it any more once its Job is deleted; but that controller may take a minute to
-        take the mark off, after an outage, and the pod stays until then.
-        """
-        metadata = pod["metadata"]
-        marks = metadata.get("finalizers") or []
-        if _JOB_MARK not in marks:
-            return
-        others = [mark for mark in marks if mark != _JOB_MARK]
-        change = {"metadata": {"uid": metadata["uid"], "finalizers": others}}
-        try:
-            await self._cluster.patch(self._cluster.path(_CORE, "pods", metadata["name"]), change)
-        except ApiRefused as error:
-            log.info("kubernetes.mark_kept", pod=metadata["name"], error=str(error))
-
-    async def _delete_pod(self, pod: Json, *, grace_seconds: int) -> None:
-        """Delete a pod; one of a lost node at once, for nobody will ever confirm its end."""
-        metadata = pod["metadata"]
-        try:
-            await self._cluster.delete(
-                self._cluster.path(_CORE, "pods", metadata["name"]),
-                gracePeriodSeconds=0 if self._view.is_node_lost(pod) else grace_seconds,
-                preconditions={"uid": metadata["uid"]},
-            )
-        except ApiRefused as error:
-            if error.status != 409:  # another pod has that name now
-                raise SchedulerUnavailable(f"Kubernetes keeps a pod: {error}") from error
-
-    async def _until_ended(self, ref: AttemptRef, pod: Json) -> None:
-        """Wait until the task of a deleted pod runs no more, unless nobody can tell."""
-        uid = pod["metadata"]["uid"]
-        deadline = asyncio.get_running_loop().time() + _KILL_SECONDS
-        while task_state(pod) == "running" and not self._view.is_node_lost(pod):
-            if asyncio.get_running_loop().time() > deadline:
-                name = pod["metadata"]["name"]
-                raise SchedulerUnavailable(f"the pod {name} was deleted and does not end")
-            with self._view.listening() as news:
-                try:
-                    async with asyncio.timeout(1):
-                        while await news.get() != ref:
-                            pass
-                except TimeoutError:
-                    pass
-            found = [
-                one for one in await self._view.read_pods(ref) if one["metadata"]["uid"] == uid
-            ]
-            if not found:
-                return
-            pod = found[0]
-
-    @staticmethod
-    def _is_going(job: Json) -> bool:
-        return "deletionTimestamp" in job["metadata"]
-
 
 @asynccontextmanager
 async def open_kubernetes_scheduler(
@@ -333,8 +278,9 @@ async def open_kubernetes_scheduler(
     async with (
         open_cluster(settings.connection, settings.namespace) as cluster,
         open_view(cluster, settings.engine_id) as view,
+        open_pods(cluster, view) as pods,
     ):
-        scheduler = KubernetesScheduler(cluster, view, settings)
+        scheduler = KubernetesScheduler(cluster, view, pods, settings)
         if settings.network_policy:
             await scheduler.keep_network_policy()
         if settings.registry_auth is not None:

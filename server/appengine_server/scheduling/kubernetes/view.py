@@ -17,6 +17,7 @@ from appengine_server.scheduling.kubernetes.labels import (
     ENGINE_LABEL,
     Json,
     attempt_labels,
+    is_going,
     ref_of,
     selector,
 )
@@ -45,6 +46,8 @@ class View:
         self._gone: dict[AttemptRef, Json] = {}
         """The last that was seen of pods that are no more; kept as long as their Jobs."""
         self._warnings: dict[AttemptRef, dict[str, Json]] = {}
+        self.strays: asyncio.Queue[tuple[AttemptRef, Json]] = asyncio.Queue()
+        """Pods that were seen without a Job: it is gone, or was not seen yet."""
         self._listeners: set[asyncio.Queue[News]] = set()
         self._ever_synced = asyncio.Event()
         ours = {"labelSelector": f"{ENGINE_LABEL}={engine_id}"}
@@ -194,16 +197,20 @@ class View:
         return sorted(events, key=lambda event: str(event.get("lastTimestamp") or ""))
 
     def _job_changed(self, job: Json, gone: bool) -> None:
-        if gone:
+        ref = ref_of(job)
+        if gone and ref is not None:
+            self._gone.pop(ref, None)
+            self._warnings.pop(ref, None)
+            if (pod := self._pods.get(ref)) and job["metadata"]["uid"] not in self._deleted_jobs:
+                self._tell_stray(ref, pod)
             self._deleted_jobs.discard(job["metadata"]["uid"])
-            if (ref := ref_of(job)) is not None:
-                self._gone.pop(ref, None)
-                self._warnings.pop(ref, None)
-        self._tell(ref_of(job))
+        self._tell(ref)
 
     def _pod_changed(self, pod: Json, gone: bool) -> None:
         if (ref := ref_of(pod)) is None:
             return
+        if not gone:
+            self._tell_stray(ref, pod)
         known = self._pods.get(ref)
         if known is not None and _created(known) < _created(pod):
             return  # a second pod of one Job never counts
@@ -241,6 +248,13 @@ class View:
 
     def _synced(self) -> None:
         self._ever_synced.set()
+        for pod in self._pod_items.items.values():
+            if (ref := ref_of(pod)) is not None:
+                self._tell_stray(ref, pod)
+
+    def _tell_stray(self, ref: AttemptRef, pod: Json) -> None:
+        if self._jobs.synced and self.job(ref) is None and not is_going(pod):
+            self.strays.put_nowait((ref, pod))
 
     def _tell(self, ref: AttemptRef | None) -> None:
         if ref is not None:
