@@ -59,6 +59,7 @@ def pod(
     metadata: Any = None,
     scheduled_at: str = "11:59:55",
     unschedulable: str | None = None,
+    tolerates_seconds: int | None = None,
 ) -> dict[str, Any]:
     containers = [{"name": "task", "resources": {"limits": {"memory": str(64 * MIB)}}}]
     statuses = [{"name": "task", "image": "i", "state": task}] if task else []
@@ -72,9 +73,18 @@ def pod(
     more = dict(status or {})
     conditions = [condition, *more.pop("conditions", [])]
     inits = [{"name": "fetch", "image": "a", "state": fetch}] if fetch else []
+    tolerated = {
+        "operator": "Exists",
+        "effect": "NoExecute",
+        "tolerationSeconds": tolerates_seconds,
+    }
+    tolerations = [{"key": taint, **tolerated} for taint in LOST_NODE_TAINTS]
     return {
         "metadata": {"name": f"{REF.name}-x", "uid": "p", **(metadata or {})},
-        "spec": {"nodeName": node, "containers": containers},
+        "spec": {
+            "nodeName": node, "containers": containers,
+            "tolerations": [] if tolerates_seconds is None else tolerations,
+        },
         "status": {
             "conditions": conditions, "containerStatuses": statuses,
             "initContainerStatuses": inits, **more,
@@ -205,11 +215,7 @@ def test_a_lost_node_is_told_as_soon_as_kubernetes_gives_its_pods_up() -> None:
 def test_a_lost_node_whose_pods_kubernetes_forgets_is_told_a_while_later(
     seconds: int, is_lost: bool
 ) -> None:
-    shown_pod = pod(RUNNING)
-    shown_pod["spec"]["tolerations"] = [
-        {"key": taint, "operator": "Exists", "effect": "NoExecute", "tolerationSeconds": 15}
-        for taint in LOST_NODE_TAINTS
-    ]
+    shown_pod = pod(RUNNING, scheduled_at="11:50:00", tolerates_seconds=15)
     shown = seen(shown_pod, unready_since=NOW - timedelta(seconds=seconds))
     expected = (
         (AttemptPhase.ENDED, FailureReason.NODE_LOST) if is_lost else (AttemptPhase.RUNNING, None)
@@ -217,8 +223,17 @@ def test_a_lost_node_whose_pods_kubernetes_forgets_is_told_a_while_later(
     assert (shown.phase, reason_of(shown)) == expected
 
 
+@pytest.mark.parametrize(("scheduled_at", "is_lost"), [("11:59:20", False), ("11:59:10", True)])
+def test_a_pod_that_a_lost_node_was_given_since_has_its_own_time(
+    scheduled_at: str, is_lost: bool
+) -> None:
+    shown_pod = pod(scheduled_at=scheduled_at, tolerates_seconds=15)
+    shown = seen(shown_pod, unready_since=NOW - timedelta(hours=1))
+    assert reason_of(shown) == (FailureReason.NODE_LOST if is_lost else None)
+
+
 def test_a_pod_that_tolerates_a_lost_node_for_ever_may_come_back() -> None:
-    shown = seen(pod(RUNNING), unready_since=NOW - timedelta(days=1))
+    shown = seen(pod(RUNNING, scheduled_at="11:50:00"), unready_since=NOW - timedelta(days=1))
     assert shown.phase is AttemptPhase.RUNNING
 
 

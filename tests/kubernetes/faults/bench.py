@@ -24,7 +24,8 @@ Helper = Literal["fetch", "transfer"]
 """The containers of the transfer agent."""
 
 _PATIENCE_SECONDS = 120.0
-_SETTLE_SECONDS = 60.0
+_SETTLE_SECONDS = 150.0
+"""After an outage the controller of Jobs lets go of the pods that it counts within two minutes."""
 _NODES_READY_SECONDS = 150.0
 """A kubelet that lost its API server looks at its node again after up to a minute."""
 

@@ -10,10 +10,12 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from datetime import UTC, datetime, timedelta
 
 import structlog
 
 from appengine_server.scheduling.kubernetes.cluster import ApiRefused, Cluster
+from appengine_server.scheduling.kubernetes.fields import time_of
 from appengine_server.scheduling.kubernetes.labels import Json
 from appengine_server.scheduling.kubernetes.reasons import task_state
 from appengine_server.scheduling.kubernetes.view import View
@@ -24,6 +26,8 @@ log = structlog.get_logger(__name__)
 _JOB_MARK = "batch.kubernetes.io/job-tracking"
 _KILL_SECONDS = 30
 """How long a kubelet that answers may take to end a pod that is deleted."""
+_STUCK_AFTER = timedelta(minutes=5)
+"""Controllers that were cut off from the API have heard all that happened long before."""
 
 
 class Pods:
@@ -34,28 +38,14 @@ class Pods:
         self._cluster = cluster
         self._view = view
 
-    async def release(self, pod: Json) -> None:
-        """Take off the mark by which the controller of Jobs counts a pod.
-
-        Nobody counts it any more once its Job is deleted; but that controller may take a minute to
-        take the mark off, after an outage, and the pod stays until then.
-        """
-        metadata = pod["metadata"]
-        marks = metadata.get("finalizers") or []
-        if _JOB_MARK not in marks:
-            return
-        others = [mark for mark in marks if mark != _JOB_MARK]
-        change = {"metadata": {"uid": metadata["uid"], "finalizers": others}}
-        try:
-            await self._cluster.patch(self._path(pod), change)
-        except ApiRefused as error:
-            log.info("kubernetes.mark_kept", pod=metadata["name"], error=str(error))
-
     async def delete(self, pod: Json, *, grace_seconds: int) -> None:
         """Delete a pod; one of a lost node at once, for nobody will ever confirm its end.
 
-        Raises SchedulerUnavailable.
+        The controller of Jobs takes its mark off once it has counted the pod. Where we did so, it
+        would not count it, and make another one. Raises SchedulerUnavailable.
         """
+        if is_stuck(pod):
+            await self._take_mark_off(pod)
         try:
             await self._cluster.delete(
                 self._path(pod),
@@ -98,13 +88,27 @@ class Pods:
             try:
                 if await self._view.read_job(ref) is None:  # else it was only not seen yet
                     log.warning("kubernetes.stray_pod", pod=pod["metadata"]["name"])
-                    await self.release(pod)
                     await self.delete(pod, grace_seconds=1)
             except SchedulerUnavailable as error:
                 log.info("kubernetes.stray_kept", pod=pod["metadata"]["name"], error=str(error))
 
+    async def _take_mark_off(self, pod: Json) -> None:
+        metadata = pod["metadata"]
+        others = [mark for mark in metadata.get("finalizers") or () if mark != _JOB_MARK]
+        change = {"metadata": {"uid": metadata["uid"], "finalizers": others}}
+        try:
+            await self._cluster.patch(self._path(pod), change)
+        except ApiRefused as error:
+            log.info("kubernetes.mark_kept", pod=metadata["name"], error=str(error))
+
     def _path(self, pod: Json) -> str:
         return self._cluster.path("api/v1", "pods", pod["metadata"]["name"])
+
+
+def is_stuck(item: Json) -> bool:
+    """Whether its deletion was asked for so long ago that nobody seems to see to it."""
+    asked_at = time_of(item["metadata"].get("deletionTimestamp"))
+    return asked_at is not None and datetime.now(UTC) > asked_at + _STUCK_AFTER
 
 
 @asynccontextmanager

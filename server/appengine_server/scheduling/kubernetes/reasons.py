@@ -234,15 +234,20 @@ def _lost(sight: Sight) -> Failure | None:
 
 
 def _was_not_given_up(sight: Sight, pod: Json) -> bool:
-    """Whether the node is away for so long that Kubernetes should have deleted the pod."""
+    """Whether the node is away for so long that Kubernetes should have deleted the pod.
+
+    After an outage of its API pods are also given to nodes that are still taken for lost.
+    """
     tolerated = [
         timedelta(seconds=one["tolerationSeconds"])
         for one in pod["spec"].get("tolerations") or ()
         if one.get("key") in LOST_NODE_TAINTS and "tolerationSeconds" in one
     ]
-    if sight.unready_since is None or not tolerated:
+    placed_at = time_of((condition(pod, "PodScheduled") or {}).get("lastTransitionTime"))
+    if sight.unready_since is None or placed_at is None or not tolerated:
         return False
-    return sight.now > sight.unready_since + max(tolerated) + _STUCK_AFTER
+    away_since = max(sight.unready_since, placed_at)
+    return sight.now > away_since + max(tolerated) + _STUCK_AFTER
 
 
 def _taken_away(sight: Sight, ended: Json | None) -> Failure | None:

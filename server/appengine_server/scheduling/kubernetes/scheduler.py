@@ -30,7 +30,7 @@ from appengine_server.scheduling.kubernetes.labels import (
 from appengine_server.scheduling.kubernetes.logs import LogReader
 from appengine_server.scheduling.kubernetes.network import policy_of
 from appengine_server.scheduling.kubernetes.nodes import admit
-from appengine_server.scheduling.kubernetes.pods import Pods, open_pods
+from appengine_server.scheduling.kubernetes.pods import Pods, is_stuck, open_pods
 from appengine_server.scheduling.kubernetes.reasons import (
     all_ended,
     is_finished,
@@ -132,14 +132,17 @@ class KubernetesScheduler:
         return observation_of(self._view.sight(ref, job, await self._view.read_pod(ref)))
 
     async def list_attempts(self) -> Sequence[AttemptRef]:
-        """Every attempt of this engine id that has a Job, a pod that stays, or a Secret."""
+        """Every attempt of this engine id that has a Job, a pod or a Secret, unless these are
+        being deleted.
+        """
         query = {"labelSelector": f"{ENGINE_LABEL}={self._settings.engine_id}"}
         kinds = [self._cluster.path(_BATCH, "jobs"), self._cluster.path(_CORE, "pods")]
         if self.moves_data:
             kinds.append(self._cluster.path(_CORE, "secrets"))
         lists = [await self._cluster.get(path, query) or {} for path in kinds]
-        items = [item for found in lists for item in found.get("items") or () if not is_going(item)]
-        return sorted({ref for item in items if (ref := ref_of(item)) is not None})
+        items = [item for found in lists for item in found.get("items") or ()]
+        held = [item for item in items if not is_going(item) or is_stuck(item)]
+        return sorted({ref for item in held if (ref := ref_of(item)) is not None})
 
     async def cancel(self, ref: AttemptRef, grace: timedelta) -> None:
         """End the task, as the module says.
@@ -157,7 +160,6 @@ class KubernetesScheduler:
             await self._delete_job(job)
         pods = await self._view.read_pods(ref)
         for pod in pods:
-            await self._pods.release(pod)
             # At once where no task runs any more: its room on the node would stay taken for a
             # second, and an agent that still runs has nothing left to do.
             ended = task_state(pod) == "terminated"
