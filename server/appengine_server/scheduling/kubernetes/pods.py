@@ -16,7 +16,7 @@ import structlog
 
 from appengine_server.scheduling.kubernetes.cluster import ApiRefused, Cluster
 from appengine_server.scheduling.kubernetes.fields import time_of
-from appengine_server.scheduling.kubernetes.labels import Json
+from appengine_server.scheduling.kubernetes.labels import Json, is_going
 from appengine_server.scheduling.kubernetes.reasons import task_state
 from appengine_server.scheduling.kubernetes.view import View
 from appengine_server.scheduling.scheduler import AttemptRef, SchedulerUnavailable
@@ -26,6 +26,8 @@ log = structlog.get_logger(__name__)
 _JOB_MARK = "batch.kubernetes.io/job-tracking"
 _KILL_SECONDS = 30
 """How long a kubelet that answers may take to end a pod that is deleted."""
+_STRAY_SECONDS = 0.3
+"""Most pods whose Job is gone are deleted by whoever deleted it; no task starts so soon."""
 _STUCK_AFTER = timedelta(minutes=5)
 """Controllers that were cut off from the API have heard all that happened long before."""
 
@@ -84,13 +86,23 @@ class Pods:
     async def remove_strays_forever(self) -> None:
         """Delete pods that come when their Jobs are gone. What fails here, the sweep finds."""
         while True:
-            ref, pod = await self._view.strays.get()
-            try:
-                if await self._view.read_job(ref) is None:  # else it was only not seen yet
-                    log.warning("kubernetes.stray_pod", pod=pod["metadata"]["name"])
-                    await self.delete(pod, grace_seconds=1)
-            except SchedulerUnavailable as error:
-                log.info("kubernetes.stray_kept", pod=pod["metadata"]["name"], error=str(error))
+            refs = {await self._view.strays.get()}
+            await asyncio.sleep(_STRAY_SECONDS)
+            while not self._view.strays.empty():
+                refs.add(self._view.strays.get_nowait())
+            for ref in refs:
+                try:
+                    await self._remove_strays(ref)
+                except SchedulerUnavailable as error:
+                    log.info("kubernetes.stray_kept", attempt=ref.name, error=str(error))
+
+    async def _remove_strays(self, ref: AttemptRef) -> None:
+        if await self._view.read_job(ref) is not None:  # it was only not seen yet
+            return
+        for pod in await self._view.read_pods(ref):
+            if not is_going(pod):
+                log.warning("kubernetes.stray_pod", pod=pod["metadata"]["name"])
+                await self.delete(pod, grace_seconds=1)
 
     async def _take_mark_off(self, pod: Json) -> None:
         metadata = pod["metadata"]

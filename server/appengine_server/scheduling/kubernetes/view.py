@@ -46,8 +46,8 @@ class View:
         self._gone: dict[AttemptRef, Json] = {}
         """The last that was seen of pods that are no more; kept as long as their Jobs."""
         self._warnings: dict[AttemptRef, dict[str, Json]] = {}
-        self.strays: asyncio.Queue[tuple[AttemptRef, Json]] = asyncio.Queue()
-        """Pods that were seen without a Job: it is gone, or was not seen yet."""
+        self.strays: asyncio.Queue[AttemptRef] = asyncio.Queue()
+        """Attempts of which a pod was seen without a Job: it is gone, or was not seen yet."""
         self._listeners: set[asyncio.Queue[News]] = set()
         self._ever_synced = asyncio.Event()
         ours = {"labelSelector": f"{ENGINE_LABEL}={engine_id}"}
@@ -254,7 +254,7 @@ class View:
 
     def _tell_stray(self, ref: AttemptRef, pod: Json) -> None:
         if self._jobs.synced and self.job(ref) is None and not is_going(pod):
-            self.strays.put_nowait((ref, pod))
+            self.strays.put_nowait(ref)
 
     def _tell(self, ref: AttemptRef | None) -> None:
         if ref is not None:
