@@ -12,6 +12,7 @@ sys.path.insert(0, str(Path(__file__).parent))
 
 pytest_plugins = [
     "fixtures_database",
+    "fixtures_images",
     "fixtures_last_words",
     "fixtures_rounds",
     "fixtures_tables",

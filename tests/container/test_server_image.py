@@ -19,8 +19,8 @@ from appengine_server.scheduling.scheduler import AttemptRef
 
 from tests.container.bundles import make_bundle
 from tests.container.project_images import (
+    ProjectImages,
     Target,
-    build_project_image,
     container,
     loaded,
     log_of,
@@ -44,16 +44,13 @@ async def docker(engine_url: str) -> AsyncIterator[aiodocker.Docker]:
 
 
 @pytest.fixture(scope="module")
-async def images(
-    docker: aiodocker.Docker, tmp_path_factory: pytest.TempPathFactory
-) -> dict[Target, str]:
+async def images(docker: aiodocker.Docker, project_images: ProjectImages) -> dict[Target, str]:
     """The names of both images in the engine. Builders keep their layers, and the engine these."""
-    folder = tmp_path_factory.mktemp("images")
     targets: tuple[Target, ...] = ("server", "transfer-agent")
     names: dict[Target, str] = {}
     for target in targets:
-        await asyncio.to_thread(build_project_image, target, folder / "image.tar")
-        names[target] = await loaded(docker, folder / "image.tar")
+        archive = await asyncio.to_thread(project_images.archive, target)
+        names[target] = await loaded(docker, archive)
     return names
 
 

@@ -6,16 +6,14 @@ from pathlib import Path
 
 import pytest
 
-from tests.container.project_images import build_project_image
+from tests.container.project_images import ProjectImages
 from tests.kubernetes.cluster.cluster import Cluster
 
 
 @pytest.fixture(scope="session")
-def agent_archive(tmp_path_factory: pytest.TempPathFactory) -> Path:
+def agent_archive(project_images: ProjectImages) -> Path:
     """Built from the Dockerfile, as `docker save` writes it."""
-    archive = tmp_path_factory.mktemp("agent") / "agent.tar"
-    build_project_image("transfer-agent", archive)
-    return archive
+    return project_images.archive("transfer-agent")
 
 
 @pytest.fixture(scope="session")

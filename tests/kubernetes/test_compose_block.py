@@ -25,7 +25,7 @@ from tests.compose import FOLDER, compose_services, mounts
 from tests.container.bundles import make_bundle
 from tests.container.conftest import engine_url
 from tests.container.images import busybox_archive
-from tests.container.project_images import build_project_image, container, loaded, log_of
+from tests.container.project_images import ProjectImages, container, loaded, log_of
 from tests.container.test_references import PNG
 from tests.kubernetes.cluster.cluster import BootedCluster
 from tests.kubernetes.conftest import namespace_on
@@ -127,13 +127,10 @@ def hosts(booted_cluster: BootedCluster, tmp_path: Path) -> Path:
 async def server(
     docker: aiodocker.Docker, network: tuple[str, str], booted_cluster: BootedCluster,
     volumes: dict[str, Path], hosts: Path, namespace_of_compose: None, registry_of_compose: None,
-    tmp_path: Path,
+    project_images: ProjectImages, tmp_path: Path,
 ) -> AsyncIterator[DockerContainer]:  # fmt: skip
     """The server's own image with the block's environment and mounts, and nothing else."""
-    archive = tmp_path / "server.tar"
-    await asyncio.to_thread(build_project_image, "server", archive)
-    image = await loaded(docker, archive)
-    archive.unlink()
+    image = await loaded(docker, await asyncio.to_thread(project_images.archive, "server"))
     binds = [
         f"{volumes[source]}:{place}{':ro' if read_only else ''}"
         for place, (source, read_only) in mounts(BLOCK).items()

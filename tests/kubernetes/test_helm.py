@@ -21,7 +21,7 @@ from appengine_client.sync import Client, connect
 from tests.container.bundles import make_bundle
 from tests.container.engine_server import QUICK, RunState, wait_for
 from tests.container.images import busybox_archive
-from tests.container.project_images import build_project_image
+from tests.container.project_images import ProjectImages
 from tests.kubernetes.charts import CHART, Helm, helm
 from tests.kubernetes.cluster.cluster import BootedCluster, Cluster
 from tests.kubernetes.conftest import namespace_on
@@ -103,15 +103,11 @@ def cluster_of_ours(cluster: Cluster) -> BootedCluster:
 
 
 @pytest.fixture(scope="module")
-def server_image(
-    cluster_of_ours: BootedCluster, tmp_path_factory: pytest.TempPathFactory
-) -> dict[str, str]:
+def server_image(cluster_of_ours: BootedCluster, project_images: ProjectImages) -> dict[str, str]:
     """The server's own image in the cluster's registry, under two versions: values of the chart."""
-    archive = tmp_path_factory.mktemp("server") / "server.tar"
-    build_project_image("server", archive)
+    archive = project_images.archive("server")
     for tag in ("1", "2"):
         cluster_of_ours.push(archive, f"tests/server:{tag}")
-    archive.unlink()
     return {"repository": f"{cluster_of_ours.registry}/tests/server", "tag": "1"}
 
 
