@@ -93,8 +93,10 @@ class Pods:
             for ref in refs:
                 try:
                     await self._remove_strays(ref)
-                except SchedulerUnavailable as error:
+                except (SchedulerUnavailable, ApiRefused) as error:
                     log.info("kubernetes.stray_kept", attempt=ref.name, error=str(error))
+                except Exception:  # or nobody would remove any more
+                    log.exception("kubernetes.stray_kept", attempt=ref.name)
 
     async def _remove_strays(self, ref: AttemptRef) -> None:
         if await self._view.read_job(ref) is not None:  # it was only not seen yet
