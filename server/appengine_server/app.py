@@ -6,9 +6,11 @@
 from __future__ import annotations
 
 import asyncio
+import os
 from collections.abc import AsyncIterator, Sequence
 from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager
 from dataclasses import replace
+from pathlib import Path
 from typing import TypeVar
 from uuid import uuid4
 
@@ -139,10 +141,17 @@ async def serve(reviewed: Reviewed, stop: asyncio.Event) -> None:
             stack.enter_context(metrics.exported(given.bind_address, settings.metrics.port))
         await stack.enter_async_context(running_server(server, _stop(settings.rpc)))
         if settings.rpc.port_file is not None:
-            await asyncio.to_thread(settings.rpc.port_file.write_text, str(server.port))
+            await asyncio.to_thread(_write_port, settings.rpc.port_file, server.port)
         log.info("server.serving", address=settings.rpc.bind_address, port=server.port)
         await stop.wait()
         log.info("server.stopping")
+
+
+def _write_port(path: Path, port: int) -> None:
+    """Whole or not at all: who waits for the file reads it in the moment in which it is there."""
+    fresh = path.with_name(f".{path.name}.{os.getpid()}")
+    fresh.write_text(str(port))
+    fresh.replace(path)
 
 
 async def sweep_once(settings: Settings, *, dry_run: bool) -> Sequence[Swept]:

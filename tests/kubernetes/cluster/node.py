@@ -7,6 +7,7 @@ host makes later are seen only where its root is a shared mount, as systemd make
 from __future__ import annotations
 
 import json
+import socket
 import subprocess
 import time
 from collections.abc import Mapping
@@ -102,10 +103,15 @@ class Node:
     def wait_for_containerd(self) -> None:
         """Wait until it listens."""
         deadline = time.monotonic() + _START_SECONDS
-        while not self.containerd_socket.exists():
+        while not _listens(self.containerd_socket):
             assert self.containerd.running, self.containerd.last_words()
             assert time.monotonic() < deadline, self.containerd.last_words()
             time.sleep(0.01)
+
+
+def _listens(path: Path) -> bool:
+    with socket.socket(socket.AF_UNIX) as probe:
+        return probe.connect_ex(str(path)) == 0
 
 
 def open_node(
