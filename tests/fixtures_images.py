@@ -1,10 +1,12 @@
-"""The project's own images, built once for all tests."""
+"""The project's own images, built once for all tests, and the engine that runs them."""
 
 from __future__ import annotations
 
 import os
+from collections.abc import AsyncIterator
 from pathlib import Path
 
+import aiodocker
 import pytest
 
 from tests.container.project_images import ProjectImages
@@ -18,3 +20,9 @@ def project_images(tmp_path_factory: pytest.TempPathFactory) -> ProjectImages:
     folder = Path(os.environ.get("APPENGINE_TEST_IMAGES") or shared / "images")
     folder.mkdir(exist_ok=True)
     return ProjectImages(folder=folder)
+
+
+@pytest.fixture(scope="module")
+async def docker(engine_url: str) -> AsyncIterator[aiodocker.Docker]:
+    async with aiodocker.Docker(url=engine_url) as docker:
+        yield docker

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import tarfile
-from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
 
@@ -71,12 +70,6 @@ def _read_file_of_image(tar: tarfile.TarFile, name: str) -> bytes:
             if name in layer.getnames():
                 return _read(layer, name)
     raise AssertionError(f"no layer holds {name}")
-
-
-@pytest.fixture(scope="module")
-async def docker(engine_url: str) -> AsyncIterator[aiodocker.Docker]:
-    async with aiodocker.Docker(url=engine_url) as docker:
-        yield docker
 
 
 def test_each_image_starts_its_own_program(target: Target, config: dict[str, Any]) -> None:

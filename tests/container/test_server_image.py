@@ -38,12 +38,6 @@ _CONFINED = {
 
 
 @pytest.fixture(scope="module")
-async def docker(engine_url: str) -> AsyncIterator[aiodocker.Docker]:
-    async with aiodocker.Docker(url=engine_url) as docker:
-        yield docker
-
-
-@pytest.fixture(scope="module")
 async def images(docker: aiodocker.Docker, project_images: ProjectImages) -> dict[Target, str]:
     """The names of both images in the engine. Builders keep their layers, and the engine these."""
     targets: tuple[Target, ...] = ("server", "transfer-agent")

@@ -96,12 +96,6 @@ def registry_of_compose(booted_cluster: BootedCluster) -> None:
 
 
 @pytest.fixture
-async def docker(engine_url: str) -> AsyncIterator[aiodocker.Docker]:
-    async with aiodocker.Docker(url=engine_url) as docker:
-        yield docker
-
-
-@pytest.fixture
 async def network(
     docker: aiodocker.Docker, booted_cluster: BootedCluster, tmp_path: Path
 ) -> AsyncIterator[tuple[str, str]]:

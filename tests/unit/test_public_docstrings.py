@@ -21,6 +21,7 @@ PACKAGES = {
     "appengine_contract": ROOT / "contract",
     "appengine_server": ROOT / "server",
     "appengine_client": ROOT / "clients" / "python",
+    "appengine_wire": ROOT / "protos",
     "appengine_transfer_agent": ROOT / "transfer_agent",
 }
 LONGEST_FILE_LINES = 600

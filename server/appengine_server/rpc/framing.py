@@ -7,12 +7,12 @@ that is laid out otherwise than ours are, but rightly, goes through the generate
 
 from __future__ import annotations
 
-import ctypes
 from dataclasses import dataclass
 from typing import NoReturn
 
 from appengine.v1 import storage_service_pb2 as storage_pb
 from appengine.v1 import transfer_pb2 as pb
+from appengine_wire.memory import writable_bytes
 from google.protobuf.message import DecodeError
 
 from appengine_server.storage.tree import (
@@ -85,8 +85,7 @@ class ChunkRoom:
     def __init__(self, place: Place, size: int) -> None:
         """Of a chunk in which no entry begins and no file ends."""
         self._start = len(_before_data(Chunk(place=place, crc32c=_SOME_CRC), size))
-        self._message: bytes = _new_bytes(None, self._start + size)
-        memory: memoryview = _view_of(_address_of(self._message), len(self._message), _WRITABLE)
+        self._message, memory = writable_bytes(self._start + size)
         self._head = memory[: self._start]
         self.data = memory[self._start :]
 
@@ -118,19 +117,6 @@ def _before_data(chunk: Chunk, size: int) -> bytes:
     data_head = _DATA_TAG + _varint(size) if size else b""
     chunk_size = _varint(len(head) + len(data_head) + size)
     return b"".join((_CHUNK_TAG, chunk_size, head, data_head))
-
-
-# gRPC takes `bytes` alone. C code may fill new ones before anybody else has seen them.
-_new_bytes = ctypes.PYFUNCTYPE(ctypes.py_object, ctypes.c_char_p, ctypes.c_ssize_t)(
-    ("PyBytes_FromStringAndSize", ctypes.pythonapi)
-)
-_address_of = ctypes.PYFUNCTYPE(ctypes.c_void_p, ctypes.py_object)(
-    ("PyBytes_AsString", ctypes.pythonapi)
-)
-_view_of = ctypes.PYFUNCTYPE(ctypes.py_object, ctypes.c_void_p, ctypes.c_ssize_t, ctypes.c_int)(
-    ("PyMemoryView_FromMemory", ctypes.pythonapi)
-)
-_WRITABLE = 0x200  # PyBUF_WRITE
 
 
 def place_message(place: Place) -> pb.Place:

@@ -1,140 +1,18 @@
-"""crc32c, sha256 and blake3 over buffers and open files."""
+"""crc32c, sha256 and blake3 of open files."""
 
 from __future__ import annotations
 
-import ctypes
 import hashlib
 import os
-from functools import cache
 from typing import Any, Protocol
 
 import blake3
-import google_crc32c
+from appengine_wire.crc32c import extend_crc32c
 
 from appengine_server.storage.tree import DigestAlgorithm
 
 READ_BYTES = 1 << 20
 """How much of a file is read at once: larger is not faster, and costs memory per reader."""
-
-_POLYNOMIAL = 0x82F63B78  # of crc32c, its bits in reverse
-_COPY_BELOW_BYTES = 16 << 10  # copying so little is cheaper than asking for its address
-
-
-class _PyBuffer(ctypes.Structure):
-    """`Py_buffer` of CPython, whose layout is part of the stable ABI since 3.11."""
-
-    _fields_ = (
-        ("buf", ctypes.c_void_p),
-        ("obj", ctypes.py_object),
-        ("len", ctypes.c_ssize_t),
-        ("itemsize", ctypes.c_ssize_t),
-        ("readonly", ctypes.c_int),
-        ("ndim", ctypes.c_int),
-        ("format", ctypes.c_char_p),
-        ("shape", ctypes.c_void_p),
-        ("strides", ctypes.c_void_p),
-        ("suboffsets", ctypes.c_void_p),
-        ("internal", ctypes.c_void_p),
-    )
-
-
-# NB: prototypes, for argument types that are set on ctypes.pythonapi would hold for everybody.
-_get_buffer = ctypes.PYFUNCTYPE(
-    ctypes.c_int, ctypes.py_object, ctypes.POINTER(_PyBuffer), ctypes.c_int
-)(("PyObject_GetBuffer", ctypes.pythonapi))
-_release_buffer = ctypes.PYFUNCTYPE(None, ctypes.POINTER(_PyBuffer))(
-    ("PyBuffer_Release", ctypes.pythonapi)
-)
-
-
-def extend_crc32c(crc32c: int, data: bytes | bytearray | memoryview) -> int:
-    """The crc32c of what had `crc32c`, followed by `data`. The GIL is free meanwhile.
-
-    google_crc32c takes `bytes` but no memoryview, so a large view is shown to it by address:
-    copying a payload only to check it costs 5 % of a transfer.
-    """
-    if isinstance(data, bytes):
-        return _extend(crc32c, data)
-    if len(data) < _COPY_BELOW_BYTES:
-        return _extend(crc32c, bytes(data))
-    buffer = _PyBuffer()
-    _get_buffer(data, ctypes.byref(buffer), 0)
-    try:
-        done = 0
-        while (rest := buffer.len - done) >= _COPY_BELOW_BYTES:
-            window = _window(rest.bit_length() - 1)
-            crc32c = _extend(crc32c, window.from_address(buffer.buf + done))
-            done += ctypes.sizeof(window)
-    finally:
-        _release_buffer(ctypes.byref(buffer))
-    return _extend(crc32c, bytes(data[done:])) if rest else crc32c
-
-
-@cache
-def _window(power: int) -> type[ctypes.Array[ctypes.c_char]]:
-    """Memory of 2**power bytes. Making a type for each size would take longer than the sum."""
-    return ctypes.c_char * (1 << power)
-
-
-def crc32c_of(data: bytes | bytearray | memoryview) -> int:
-    """The crc32c of `data`."""
-    return extend_crc32c(0, data)
-
-
-def joined_crc32c(crc32c: int, more: int, more_bytes: int) -> int:
-    """The crc32c of what had `crc32c`, followed by so many bytes that had `more`.
-
-    The bytes themselves are not needed: they were read once already.
-    """
-    power = 0
-    while more_bytes:
-        if more_bytes & 1:
-            low, second, third, high = _by_bytes(power)
-            crc32c = (
-                low[crc32c & 0xFF]
-                ^ second[crc32c >> 8 & 0xFF]
-                ^ third[crc32c >> 16 & 0xFF]
-                ^ high[crc32c >> 24]
-            )
-        more_bytes >>= 1
-        power += 1
-    return crc32c ^ more
-
-
-@cache
-def _by_bytes(power: int) -> tuple[list[int], ...]:
-    """The products of `_zeros` with all values of each byte of a checksum, the lowest first."""
-    matrix = _zeros(power)
-    return tuple(_sums(matrix[first : first + 8]) for first in range(0, 32, 8))
-
-
-def _sums(columns: tuple[int, ...]) -> list[int]:
-    sums = [0]
-    for column in columns:
-        sums += [column ^ known for known in sums]
-    return sums
-
-
-@cache
-def _zeros(power: int) -> tuple[int, ...]:
-    """What 2**power zero bytes do to a checksum: a matrix over bits, by columns."""
-    if power:
-        return _squared(_zeros(power - 1))
-    one_bit = (_POLYNOMIAL, *(1 << bit for bit in range(31)))
-    return _squared(_squared(_squared(one_bit)))
-
-
-def _squared(matrix: tuple[int, ...]) -> tuple[int, ...]:
-    return tuple([_times(matrix, column) for column in matrix])
-
-
-def _times(matrix: tuple[int, ...], vector: int) -> int:
-    product = 0
-    for column in matrix:
-        if vector & 1:
-            product ^= column
-        vector >>= 1
-    return product
 
 
 def crc32c_of_file(fd: int, length_bytes: int) -> int | None:
@@ -145,7 +23,7 @@ def crc32c_of_file(fd: int, length_bytes: int) -> int | None:
         piece = os.pread(fd, min(READ_BYTES, length_bytes - done), done)
         if not piece:
             return None
-        crc32c = _extend(crc32c, piece)
+        crc32c = extend_crc32c(crc32c, piece)
         done += len(piece)
     return crc32c
 
@@ -170,7 +48,3 @@ def _hasher(algorithm: DigestAlgorithm) -> _Hasher:
         return hashlib.sha256()
     hasher: _Hasher = blake3.blake3()
     return hasher
-
-
-def _extend(crc32c: int, data: Any) -> int:
-    return int(google_crc32c.extend(crc32c, data))

@@ -7,8 +7,9 @@ import errno
 import os
 from pathlib import Path
 
+from appengine_wire.crc32c import crc32c_of
+
 from appengine_server.storage.beneath import remove_tree, sync_folder
-from appengine_server.storage.checksums import crc32c_of
 
 _RENAME_EXCHANGE = 2
 _AT_FDCWD = -100

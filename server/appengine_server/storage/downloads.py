@@ -9,6 +9,8 @@ from collections.abc import AsyncIterator, Callable
 from pathlib import Path
 from typing import TypeVar
 
+from appengine_wire.crc32c import crc32c_of, extend_crc32c, joined_crc32c
+
 from appengine_server.errors import (
     AppEngineError,
     DataLoss,
@@ -17,12 +19,7 @@ from appengine_server.errors import (
     PlaceOutOfRange,
 )
 from appengine_server.storage.beneath import open_beneath, open_folder
-from appengine_server.storage.checksums import (
-    READ_BYTES,
-    crc32c_of,
-    extend_crc32c,
-    joined_crc32c,
-)
+from appengine_server.storage.checksums import READ_BYTES
 from appengine_server.storage.listing import Tree
 from appengine_server.storage.quota import from_os_error
 from appengine_server.storage.tree import START, Chunk, Entry, EntryKind, FileEnd, Place, Room

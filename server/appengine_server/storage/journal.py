@@ -17,7 +17,8 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from enum import IntEnum
 
-from appengine_server.storage.checksums import crc32c_of
+from appengine_wire.crc32c import crc32c_of
+
 from appengine_server.storage.sequence import OpenFile
 from appengine_server.storage.tree import START, Place
 

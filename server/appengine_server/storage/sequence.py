@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from typing import Protocol
 
 from appengine_contract.problems import Problem
+from appengine_wire.crc32c import crc32c_of, extend_crc32c, joined_crc32c
 
 from appengine_server.errors import (
     ChunkCorrupt,
@@ -19,7 +20,6 @@ from appengine_server.errors import (
     ResourceExhausted,
 )
 from appengine_server.storage.beneath import PathRefused, check_link_target, check_path
-from appengine_server.storage.checksums import crc32c_of, extend_crc32c, joined_crc32c
 from appengine_server.storage.tree import START, Chunk, Digest, Entry, EntryKind, FileEnd, Place
 
 _MAX_PROBLEMS = 1000  # of one chunk: more help nobody

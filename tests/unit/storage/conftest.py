@@ -9,12 +9,12 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 
 import pytest
-from appengine_server.storage.checksums import crc32c_of
 from appengine_server.storage.layout import StorageLayout
 from appengine_server.storage.limits import UploadLimits
 from appengine_server.storage.quota import FreeSpace
 from appengine_server.storage.tree import START, Chunk, Entry, EntryKind, FileEnd, Place
 from appengine_server.storage.uploads import Uploads
+from appengine_wire.crc32c import crc32c_of
 
 FOLDER = object()
 

@@ -17,10 +17,10 @@ from appengine_server.errors import (
     NotFound,
     PlaceOutOfRange,
 )
-from appengine_server.storage.checksums import crc32c_of
 from appengine_server.storage.downloads import read_chunks
 from appengine_server.storage.listing import Tree, plan_tree
 from appengine_server.storage.tree import START, Chunk, EntryKind, Place
+from appengine_wire.crc32c import crc32c_of
 
 KIB = 1024
 MIB = 1024 * KIB

@@ -6,12 +6,12 @@ into a protobuf object and out again. tests/unit/client compares both.
 
 from __future__ import annotations
 
-import ctypes
 from collections.abc import Sequence
 from typing import NamedTuple
 
 from appengine.v1 import storage_service_pb2 as storage_pb
 from appengine.v1 import transfer_pb2 as pb
+from appengine_wire.memory import writable_bytes
 
 _REQUEST_CHUNK_TAG = b"\x12"  # UploadRequest.chunk: field 2, length-delimited
 _CHUNK_DATA_TAG = b"\x7a"  # Chunk.data: field 15, length-delimited
@@ -53,8 +53,7 @@ class ChunkRoom:
         """`head` as it will be, but for the value of its checksums, which must not be 0."""
         self._size = size
         self._start = len(_before_data(head, size))
-        self._message: bytes = _new_bytes(None, self._start + size)
-        self._memory = _writable(self._message)
+        self._message, self._memory = writable_bytes(self._start + size)
         self.payload = self._memory[self._start :]
         """To be filled before `close`."""
 
@@ -74,25 +73,6 @@ def _before_data(head: pb.Chunk, size: int) -> bytes:
     data_head = _CHUNK_DATA_TAG + varint(size) if size else b""
     chunk_size = varint(len(head_bytes) + len(data_head) + size)
     return b"".join((_REQUEST_CHUNK_TAG, chunk_size, head_bytes, data_head))
-
-
-# gRPC takes `bytes` alone. C code may fill new ones before anybody else has seen them.
-_new_bytes = ctypes.PYFUNCTYPE(ctypes.py_object, ctypes.c_char_p, ctypes.c_ssize_t)(
-    ("PyBytes_FromStringAndSize", ctypes.pythonapi)
-)
-_address_of = ctypes.PYFUNCTYPE(ctypes.c_void_p, ctypes.py_object)(
-    ("PyBytes_AsString", ctypes.pythonapi)
-)
-_view_of = ctypes.PYFUNCTYPE(ctypes.py_object, ctypes.c_void_p, ctypes.c_ssize_t, ctypes.c_int)(
-    ("PyMemoryView_FromMemory", ctypes.pythonapi)
-)
-_WRITABLE = 0x200  # PyBUF_WRITE
-
-
-def _writable(fresh: bytes) -> memoryview:
-    """The memory of new bytes, which must live as long as the view."""
-    view: memoryview = _view_of(_address_of(fresh), len(fresh), _WRITABLE)
-    return view
 
 
 def read_download(message: bytes) -> DownloadFrame:

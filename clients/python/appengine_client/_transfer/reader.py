@@ -10,8 +10,9 @@ from typing import TypeVar
 
 import google_crc32c
 from appengine.v1 import transfer_pb2 as pb
+from appengine_wire.crc32c import crc32c_of, joined_crc32c
 
-from appengine_client._transfer import checksums, framing
+from appengine_client._transfer import framing
 from appengine_client._transfer.places import ChunkPlan, EntryHead, Kind, Piece, Place
 from appengine_client._transfer.source import Source, SourceEntry, identity_of
 from appengine_client.errors import LocalFileError
@@ -70,11 +71,11 @@ class ChunkReader:
             self._move_checksum(piece.entry, piece.offset)
             part = room.payload[done : done + piece.length]
             self._read_into(piece, part)
-            part_crc = checksums.extend(0, part)
-            self._crc = checksums.joined(self._crc, part_crc, piece.length)
+            part_crc = crc32c_of(part)
+            self._crc = joined_crc32c(self._crc, part_crc, piece.length)
             self._crc_bytes += piece.length
             crcs[piece.entry] = self._crc
-            crc = checksums.joined(crc, part_crc, piece.length)
+            crc = joined_crc32c(crc, part_crc, piece.length)
             done += piece.length
         return room.close(self._head(plan, crc, crcs))
 

@@ -11,9 +11,10 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from appengine.v1 import transfer_pb2 as pb
+from appengine_wire.crc32c import crc32c_of, extend_crc32c, joined_crc32c
 from google.protobuf.message import DecodeError
 
-from appengine_client._transfer import checksums, framing
+from appengine_client._transfer import framing
 from appengine_client._transfer.notes import Noted, Notes, OpenPart
 from appengine_client._transfer.places import Place
 from appengine_client._transfer.reader import from_proto
@@ -217,7 +218,7 @@ class TreeWriter:
         if not (chunk.entries or chunk.ends or data):
             return  # keeps the stream alive
         self.state.expect(from_proto(chunk.place))
-        if checksums.extend(0, data) != chunk.crc32c:
+        if crc32c_of(data) != chunk.crc32c:
             raise CutTransfer("a chunk of the download has a wrong checksum")
         entries = self.state.place.entries
         written = self._fill(data, 0, chunk.crc32c)
@@ -277,7 +278,7 @@ class TreeWriter:
         finally:
             os.close(descriptor)
         self.file_count += 1
-        self._unended[entry.index] = (path, checksums.extend(0, content))
+        self._unended[entry.index] = (path, crc32c_of(content))
 
     def _make_parent(self, path: str) -> None:
         parent = path.rpartition("/")[0]
@@ -297,9 +298,9 @@ class TreeWriter:
         part = data if whole else data[start : start + growing.rest]
         _write_all(growing.descriptor, part)
         growing.crc = (
-            checksums.joined(growing.crc, crc, len(part))
+            joined_crc32c(growing.crc, crc, len(part))
             if whole
-            else checksums.extend(growing.crc, part)
+            else extend_crc32c(growing.crc, part)
         )
         growing.rest -= len(part)
         self._complete()
@@ -343,7 +344,7 @@ def _crc_of(path: str, length: int | None = None) -> int | None:
                 piece = file.read(_READ_BYTES if left is None else min(left, _READ_BYTES))
                 if not piece:
                     return None if left else crc
-                crc = checksums.extend(crc, piece)
+                crc = extend_crc32c(crc, piece)
                 left = None if left is None else left - len(piece)
     except OSError:
         return None

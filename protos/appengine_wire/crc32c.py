@@ -1,4 +1,4 @@
-"""crc32c of views, and of what was put together from parts whose crc32c is known."""
+"""crc32c of buffers, and of what was put together from parts whose crc32c is known."""
 
 from __future__ import annotations
 
@@ -38,10 +38,11 @@ _release_buffer = ctypes.PYFUNCTYPE(None, ctypes.POINTER(_PyBuffer))(
 )
 
 
-def extend(crc: int, data: bytes | memoryview) -> int:
-    """The crc32c of what had `crc`, followed by `data`. The GIL is free meanwhile.
+def extend_crc32c(crc: int, data: bytes | bytearray | memoryview) -> int:
+    """The crc32c of what had `crc`, followed by `data`; 0 is that of nothing. Frees the GIL.
 
-    google_crc32c takes no memoryview, so a large one is shown to it by its address.
+    google_crc32c takes `bytes` alone, so another large buffer is shown to it by its address:
+    copying a payload only to check it costs 5 % of a transfer.
     """
     if isinstance(data, bytes):
         return int(google_crc32c.extend(crc, data))
@@ -66,8 +67,16 @@ def _window(power: int) -> type[ctypes.Array[ctypes.c_char]]:
     return ctypes.c_char * (1 << power)
 
 
-def joined(crc: int, more: int, more_bytes: int) -> int:
-    """The crc32c of what had `crc`, followed by so many bytes that had `more`."""
+def crc32c_of(data: bytes | bytearray | memoryview) -> int:
+    """The crc32c of `data`."""
+    return extend_crc32c(0, data)
+
+
+def joined_crc32c(crc: int, more: int, more_bytes: int) -> int:
+    """The crc32c of what had `crc`, followed by so many bytes that had `more`.
+
+    The bytes themselves are not needed: they were read once already.
+    """
     power = 0
     while more_bytes:
         if more_bytes & 1:

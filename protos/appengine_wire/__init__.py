@@ -1,0 +1,1 @@
+"""What both ends of a transfer do to its bytes, beside the messages themselves."""
